@@ -1,0 +1,100 @@
+"""What a generator is asked for and what it gives: plain data in, a video file out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Cancel", "Frame", "GenerationError", "Generator", "Progress", "Request", "Take", "TakeKind"]
+
+Frame = NDArray[np.uint8]
+"""(height, width, 3) RGB."""
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+Cancel = Callable[[], bool]
+"""Asked between steps; true stops the work."""
+TakeKind = Literal["diffusion", "still", "card"]
+
+
+class GenerationError(Exception):
+    """A shot could not be made: says what, where and what to do next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request:
+    """A shot to be made.
+
+    Raises:
+        ValueError: if a size, length or rate is not positive.
+    """
+
+    prompt: str
+    """What to show; a card shows it as text."""
+    frames: int
+    """Length on the film's frame grid."""
+    fps: Fraction
+    """The film's rate."""
+    width: int
+    height: int
+    """The film's size in square pixels."""
+    seed: int = 0
+    negative_prompt: str = ""
+    reference: Frame | None = None
+    """The near-miss frame, for a still move or image-to-video."""
+    neighbours: tuple[Frame, ...] = ()
+    """Frames of the shots before and after, for colours."""
+
+    def __post_init__(self) -> None:
+        if min(self.frames, self.width, self.height) <= 0 or self.fps <= 0:
+            raise ValueError(
+                f"a request needs positive frames, size and rate, got frames={self.frames} "
+                f"size={self.width}x{self.height} fps={self.fps}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """A shot that was made, finished to the size, rate and length asked for."""
+
+    path: Path
+    kind: TakeKind
+    frames: int
+    fps: Fraction
+    width: int
+    height: int
+    seed: int
+    prompt: str
+    model: str
+    """Name of the model, or of the backend where there is none."""
+    model_hash: str
+    digital_source_type: str
+    """IPTC digital source type (a full URI), as C2PA uses it."""
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """A backend that makes shots."""
+
+    @property
+    def name(self) -> str:
+        """Such as ``wan``, ``still`` or ``card``."""
+
+    @property
+    def kind(self) -> TakeKind:
+        """What its takes are."""
+
+    def generate(
+        self, request: Request, progress: Progress | None = None, cancel: Cancel | None = None
+    ) -> Take:
+        """Make one take.
+
+        Raises:
+            GenerationError: if it cannot be made or was cancelled.
+        """

@@ -1,0 +1,1 @@
+"""Encoders: pictures and sentences in one space."""

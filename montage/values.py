@@ -1,0 +1,184 @@
+"""The values of the editor: sentences, candidates, slots.
+
+All are frozen and validated on creation. Times in footage are exact seconds (``index.base.Span``);
+times in the film are whole frames on its grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal, get_args
+
+from index.base import Span
+from index.values import CameraMove, Shot, ShotSize
+
+__all__ = [
+    "SLOT_KINDS",
+    "Alternate",
+    "Candidate",
+    "Directives",
+    "MontageError",
+    "Pin",
+    "Sentence",
+    "Slot",
+    "SlotKind",
+    "Title",
+]
+
+
+class MontageError(Exception):
+    """Something is wrong with a script, a cut or a film: says what, where and what to do next."""
+
+
+SlotKind = Literal["footage", "title", "gap", "diffusion", "still", "card"]
+"""What fills a slot: footage of the library, a title card, nothing yet (a gap), or a generated take."""
+SLOT_KINDS: tuple[SlotKind, ...] = get_args(SlotKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A demand for one shot: a file of the library, and from when to when."""
+
+    file: str
+    """Path or file name as written in the script, or a shot id."""
+    span: Span | None = None
+    """Source seconds, None for wherever it matches best."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directives:
+    """What the script asks for in square brackets before a sentence."""
+
+    hold: Fraction | None = None
+    """Seconds that the sentence's picture must last."""
+    pin: Pin | None = None
+    size: ShotSize | None = None
+    move: Literal["static", "pan", "tilt", "zoom", "handheld"] | CameraMove | None = None
+    """A kind of camera move, with its direction where that matters."""
+    generate: bool = False
+    """Make this shot, whatever the library holds."""
+    skip: bool = False
+    """Leave this sentence without a picture and without time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """One sentence of the script.
+
+    Raises:
+        ValueError: if it has no text, or its number or length is not positive.
+    """
+
+    id: str
+    """Stable name: kept when the text around it changes."""
+    number: int
+    """Place in the script, from 1."""
+    text: str
+    language: str
+    """ISO 639-1: ``en``, ``zh``, ``ja`` ..."""
+    paragraph: int
+    """From 1."""
+    line: int
+    """Line of the script where it begins, from 1."""
+    column: int
+    """Column, from 1."""
+    seconds: Fraction
+    """Target length of its picture: by reading speed, or as ``[hold]`` asks."""
+    directives: Directives = field(default_factory=Directives)
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise ValueError(f"a sentence needs text, got {self.text!r}")
+        if self.number < 1 or self.seconds <= 0:
+            raise ValueError(
+                f"number and seconds must be positive, got {self.number} and {float(self.seconds)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A title card of the script."""
+
+    text: str
+    before: int
+    """Number of the sentence that it stands before; one past the last for a closing title."""
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A stretch of footage that may show a sentence.
+
+    Raises:
+        ValueError: if ``match`` lies outside [0, 1] or the span outside the shot.
+    """
+
+    sentence: str
+    """Sentence id."""
+    shot: Shot
+    span: Span
+    """The usable stretch around the moment that matches, in source seconds."""
+    match: float
+    """Probability that the sentence describes it, 0 to 1."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.match <= 1.0:
+            raise ValueError(f"match must lie in [0, 1], got {self.match}")
+        if self.span.start < self.shot.span.start or self.span.end > self.shot.span.end:
+            raise ValueError(f"candidate {self.span} lies outside its shot {self.shot.span}")
+
+
+@dataclass(frozen=True, slots=True)
+class Alternate:
+    """Another shot that would do for a slot."""
+
+    shot: str
+    """Shot id."""
+    span: Span
+    match: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One picture of the cut: what is shown, from when, for how many frames of the film.
+
+    Raises:
+        ValueError: if the length is not positive, the kind is unknown, or footage has no span.
+    """
+
+    sentence: str
+    """Sentence id; empty for a title card."""
+    kind: SlotKind
+    frames: int
+    """Length on the film's frame grid."""
+    shot: str | None = None
+    """Shot id."""
+    media: str | None = None
+    """Media id."""
+    span: Span | None = None
+    """What is shown, in source seconds."""
+    speed: Fraction = Fraction(1)
+    """Source seconds shown per film second: 4/5 is slowed to 0.8x."""
+    match: float | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+    """Weighted cost of each rule at this slot; a rule between two slots counts at the later one."""
+    alternates: tuple[Alternate, ...] = ()
+    text: str = ""
+    """What a title card or typographic card says."""
+    why: str = ""
+    take: Mapping[str, object] | None = None
+    """How a generated picture was made (model, prompt, seed, file ...), None for footage."""
+
+    def __post_init__(self) -> None:
+        if self.frames <= 0:
+            raise ValueError(f"a slot needs at least one frame, got {self.frames}")
+        if self.kind not in SLOT_KINDS:
+            raise ValueError(f"unknown kind {self.kind!r}, expected one of {SLOT_KINDS}")
+        if self.kind == "footage" and (self.span is None or self.media is None or self.shot is None):
+            raise ValueError("a footage slot needs shot, media and span")
+        if self.speed <= 0:
+            raise ValueError(f"speed must be positive, got {self.speed}")
