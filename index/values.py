@@ -77,6 +77,9 @@ class Media:
     """Timestamp of the first frame in the container, seconds; spans count from it."""
     credit: str = ""
     licence: str = ""
+    text: str = ""
+    """Words about it: the sidecar ``NAME.txt`` beside the file, and the embedded title, description and
+    comment."""
 
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0:
