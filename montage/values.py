@@ -19,6 +19,7 @@ __all__ = [
     "Alternate",
     "Candidate",
     "Directives",
+    "FilmError",
     "MontageError",
     "Pin",
     "Sentence",
@@ -30,6 +31,10 @@ __all__ = [
 
 class MontageError(Exception):
     """Something is wrong with a script, a cut or a film: says what, where and what to do next."""
+
+
+class FilmError(MontageError):
+    """A film could not be made or failed a check, though what it was made from was in order."""
 
 
 SlotKind = Literal["footage", "title", "gap", "diffusion", "still", "card"]
