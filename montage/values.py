@@ -26,6 +26,7 @@ __all__ = [
     "Slot",
     "SlotKind",
     "Title",
+    "frame_rate",
 ]
 
 
@@ -40,6 +41,27 @@ class FilmError(MontageError):
 SlotKind = Literal["footage", "title", "gap", "diffusion", "still", "card"]
 """What fills a slot: footage of the library, a title card, nothing yet (a gap), or a generated take."""
 SLOT_KINDS: tuple[SlotKind, ...] = get_args(SlotKind)
+
+
+NTSC_RATES = {Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)}
+"""Rates to which a decimal within a hundredth of a frame is snapped."""
+
+
+def frame_rate(value: str | float | Fraction) -> Fraction:
+    """Frames a second as an exact fraction: ``25``, ``23.976``, ``30000/1001``.
+
+    Raises:
+        ValueError: if it is no number, or not above 0 and at most 240.
+    """
+    try:
+        rate = Fraction(str(value)) if not isinstance(value, Fraction) else value
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{value!r} is no frame rate: write it as 25, 23.976 or 30000/1001") from None
+    if not 0 < rate <= 240:
+        raise ValueError(f"a frame rate lies above 0 and at most at 240, got {value!r}")
+    if rate.denominator == 1:
+        return rate
+    return next((ntsc for ntsc in NTSC_RATES if abs(ntsc - rate) < Fraction(1, 100)), rate)
 
 
 @dataclass(frozen=True, slots=True)
