@@ -11,7 +11,17 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Cancel", "Frame", "GenerationError", "Generator", "Progress", "Request", "Take", "TakeKind"]
+__all__ = [
+    "Cancel",
+    "Cancelled",
+    "Frame",
+    "GenerationError",
+    "Generator",
+    "Progress",
+    "Request",
+    "Take",
+    "TakeKind",
+]
 
 Frame = NDArray[np.uint8]
 """(height, width, 3) RGB."""
@@ -24,6 +34,10 @@ TakeKind = Literal["diffusion", "still", "card"]
 
 class GenerationError(Exception):
     """A shot could not be made: says what, where and what to do next."""
+
+
+class Cancelled(GenerationError):
+    """The work was stopped because it was asked to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,11 +104,16 @@ class Generator(Protocol):
     def kind(self) -> TakeKind:
         """What its takes are."""
 
+    @property
+    def identity(self) -> str:
+        """Names everything about the backend that shapes its pixels: weights, steps, version of the look."""
+
     def generate(
         self, request: Request, progress: Progress | None = None, cancel: Cancel | None = None
     ) -> Take:
         """Make one take.
 
         Raises:
-            GenerationError: if it cannot be made or was cancelled.
+            GenerationError: if it cannot be made.
+            Cancelled: if ``cancel`` said so.
         """
