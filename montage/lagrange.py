@@ -1,0 +1,167 @@
+"""A lower bound for the solver: shortest paths through the slots, with a price on every use cell.
+
+"Use once" couples all slots. Relaxed with one multiplier ("price") a cell, what is left is a shortest path
+through a layered graph, which dynamic programming (Viterbi) solves exactly; the prices are raised by
+subgradient steps (Held and Karp 1971, with Polyak's step length). Whatever the prices are, path cost less the
+sum of all prices is a true lower bound, and its marginals say which choices cannot be in a better answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Ascent", "Chain", "ascend", "marginals"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Slots in a row, each with its choices; costs are whole numbers kept in float64.
+
+    Cells are numbered from 0 to ``size - 1``; the number ``size`` is a dummy that is never taken, which pads
+    the rows of ``cells`` to one length.
+    """
+
+    unary: list[FloatArray]
+    """(K_i,) cost of each choice."""
+    pair: list[FloatArray]
+    """(K_i, K_i+1) cost between neighbouring choices."""
+    cells: list[IntArray]
+    """(K_i, C) use cells that each choice takes."""
+    size: int
+    """Number of cells."""
+
+    def __len__(self) -> int:
+        return len(self.unary)
+
+    def cost(self, path: list[int]) -> float:
+        """Total cost of one choice a slot."""
+        total = sum(float(self.unary[i][k]) for i, k in enumerate(path))
+        return total + sum(float(m[path[i], path[i + 1]]) for i, m in enumerate(self.pair))
+
+    def counts(self, path: list[int]) -> IntArray:
+        """(size + 1,) how often each cell is taken; the last entry counts the dummy."""
+        taken = np.concatenate([self.cells[i][k] for i, k in enumerate(path)])
+        return np.bincount(taken, minlength=self.size + 1)
+
+    def valid(self, path: list[int]) -> bool:
+        """Whether no cell is taken twice."""
+        return bool((self.counts(path)[: self.size] <= 1).all())
+
+    def keep(self, kept: list[IntArray]) -> Chain:
+        """The same chain with only the choices ``kept[i]`` at slot i."""
+        return replace(
+            self,
+            unary=[u[k] for u, k in zip(self.unary, kept, strict=True)],
+            pair=[m[np.ix_(kept[i], kept[i + 1])] for i, m in enumerate(self.pair)],
+            cells=[c[k] for c, k in zip(self.cells, kept, strict=True)],
+        )
+
+    def priced(self, price: FloatArray) -> list[FloatArray]:
+        """Each choice's cost plus the prices of the cells that it takes; ``price`` is (size,)."""
+        padded = np.append(price, 0.0)
+        if not self.unary:
+            return []
+        extra = padded[np.concatenate(self.cells)].sum(axis=1)
+        bounds = np.cumsum([len(u) for u in self.unary])[:-1]
+        return [u + e for u, e in zip(self.unary, np.split(extra, bounds), strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Ascent:
+    """What raising the prices gave."""
+
+    bound: float
+    """The best lower bound."""
+    price: FloatArray
+    """(size,) the prices that give it."""
+    path: list[int]
+    """The relaxed path at the last prices; it may take cells twice."""
+    steps: int
+
+
+def _forward(priced: list[FloatArray], pair: list[FloatArray]) -> list[FloatArray]:
+    cost = priced[0]
+    out = [cost]
+    for step, own in zip(pair, priced[1:], strict=True):
+        cost = (step + cost[:, None]).min(axis=0) + own
+        out.append(cost)
+    return out
+
+
+def _trace(forward: list[FloatArray], pair: list[FloatArray]) -> list[int]:
+    choice = int(forward[-1].argmin())
+    path = [choice]
+    for i in range(len(pair) - 1, -1, -1):
+        choice = int((forward[i] + pair[i][:, choice]).argmin())
+        path.append(choice)
+    return path[::-1]
+
+
+def marginals(chain: Chain, price: FloatArray) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
+    """(priced costs, cheapest path up to each choice, cheapest path after it), without the sum of the prices.
+
+    For choice k of slot i, ``forward[i][k] + backward[i][k] - price.sum()`` bounds every answer that uses it.
+    """
+    priced = chain.priced(price)
+    forward = _forward(priced, chain.pair)
+    after = np.zeros(len(priced[-1]))
+    backward = [after]
+    for step, own in zip(reversed(chain.pair), reversed(priced[1:]), strict=True):
+        after = (step + (own + after)[None, :]).min(axis=1)
+        backward.append(after)
+    return priced, forward, backward[::-1]
+
+
+def ascend(
+    chain: Chain,
+    price: FloatArray,
+    upper: float | None,
+    steps: int,
+    *,
+    length: float = 1.0,
+    patience: int = 6,
+    stop: Callable[[], bool] | None = None,
+) -> Ascent:
+    """Raise the lower bound by at most ``steps`` subgradient steps from ``price``.
+
+    ``upper`` is the cost of a known answer, None where there is none yet; ``length`` scales Polyak's step and
+    shrinks after ``patience`` steps without progress. ``stop`` is asked before each step.
+    """
+    best, best_price = -np.inf, price
+    path: list[int] = []
+    direction = np.zeros(chain.size)
+    stalled = done = 0
+    for done in range(1, steps + 1):  # noqa: B007 - reported below
+        forward = _forward(chain.priced(price), chain.pair)
+        path = _trace(forward, chain.pair)
+        bound = float(forward[-1].min() - price.sum())
+        if bound > best + 1e-9:
+            best, best_price, stalled = bound, price, 0
+        else:
+            stalled += 1
+            if stalled >= patience:
+                length, stalled = length * 0.6, 0
+                price, direction = best_price, np.zeros(chain.size)
+                if length < 1e-3:
+                    break
+                continue
+        gradient = (chain.counts(path)[: chain.size] - 1).astype(np.float64)
+        gradient[(price <= 0) & (gradient < 0)] = 0
+        # A share of the last direction damps the zigzag (Camerini, Fratta and Maffioli 1975).
+        direction = gradient + 0.5 * direction
+        direction[(price <= 0) & (direction < 0)] = 0
+        norm = float(direction @ direction)
+        if norm == 0 or not gradient.any() or (upper is not None and upper - best < 1 - 1e-6):
+            break
+        if stop is not None and stop():
+            break
+        target = upper if upper is not None else bound + max(1.0, abs(bound) * 0.02)
+        price = np.maximum(0.0, price + length * max(1.0, target - bound) / norm * direction)
+    return Ascent(bound=best, price=best_price, path=path, steps=done)
