@@ -1,0 +1,131 @@
+"""Presets: how long pictures are held, and how much each rule weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import MappingProxyType
+
+from montage.rules import RULES
+from montage.values import MontageError
+
+__all__ = ["PRESETS", "Preset", "load_preset"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A way of editing.
+
+    Raises:
+        ValueError: if the lengths are not in order, a weight is negative, or names no rule.
+    """
+
+    name: str
+    says: str
+    """One line for a person."""
+    pace: Fraction
+    """Seconds that a picture is best held; long sentences are split into pictures of about this."""
+    minimum: Fraction
+    """Shortest slot, seconds."""
+    maximum: Fraction
+    """Longest slot, seconds; a longer sentence gets several slots."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Rule name to weight, where it differs from the rule's own."""
+    slowest: Fraction = Fraction(4, 5)
+    """A short shot may be slowed down to this speed."""
+    title_seconds: Fraction = Fraction(5, 2)
+    """Length of a title card."""
+    candidates: int = 20
+    """Shots considered for each sentence."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minimum <= self.pace <= self.maximum:
+            raise ValueError(
+                f"preset {self.name}: lengths must be 0 < minimum <= pace <= maximum, got "
+                f"minimum={float(self.minimum)} pace={float(self.pace)} maximum={float(self.maximum)}"
+            )
+        if not 0 < self.slowest <= 1 or self.title_seconds <= 0 or self.candidates < 1:
+            raise ValueError(
+                f"preset {self.name}: got slowest={float(self.slowest)} "
+                f"title_seconds={float(self.title_seconds)} candidates={self.candidates}"
+            )
+        for rule, weight in self.weights.items():
+            if rule not in RULES or not weight >= 0:
+                raise ValueError(
+                    f"preset {self.name}: weight {rule!r}={weight}: expected one of {', '.join(RULES)} and "
+                    "a weight that is not negative"
+                )
+
+    @property
+    def all_weights(self) -> dict[str, float]:
+        """The weight of every rule."""
+        return {name: self.weights.get(name, rule.weight) for name, rule in RULES.items()}
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        preset.name: preset
+        for preset in (
+            Preset(
+                name="documentary",
+                says="Pictures as long as their sentences; clear, calm, varied.",
+                pace=Fraction(7, 2),
+                minimum=Fraction(3, 2),
+                maximum=Fraction(6),
+            ),
+            Preset(
+                name="calm",
+                says="Long, steady holds, soft changes of light and colour.",
+                pace=Fraction(4),
+                minimum=Fraction(5, 2),
+                maximum=Fraction(7),
+                weights={
+                    "steadiness": 0.6,
+                    "colour": 0.5,
+                    "brightness": 0.4,
+                    "camera moves": 0.6,
+                    "pace": 1.0,
+                },
+            ),
+            Preset(
+                name="trailer",
+                says="Fast and hard: short pictures, contrasts welcome.",
+                pace=Fraction(6, 5),
+                minimum=Fraction(1, 2),
+                maximum=Fraction(5, 2),
+                weights={
+                    "colour": 0.05,
+                    "brightness": 0.05,
+                    "size jump": 0.0,
+                    "variety": 1.0,
+                    "steadiness": 0.1,
+                },
+                title_seconds=Fraction(3, 2),
+            ),
+            Preset(
+                name="social",
+                says="Quick and bright: short pictures, no source twice in a row.",
+                pace=Fraction(2),
+                minimum=Fraction(1),
+                maximum=Fraction(4),
+                weights={"lighting": 0.4, "sharpness": 0.4, "variety": 0.8, "colour": 0.15},
+                title_seconds=Fraction(3, 2),
+            ),
+        )
+    }
+)
+"""Holds are OpenMontage's by tone, base [shortest-longest] in seconds: calm is its elegiac 4 [2.5-7],
+documentary its reverent 3.5 [2-6], social its wry 2 [1-4], trailer its urgent 1.2 [0.5-2.5]. A documentary may
+go down to 1.5 s here, so that a short take that is right can be used."""
+
+
+def load_preset(name: str) -> Preset:
+    """The preset of this name.
+
+    Raises:
+        MontageError: if there is none.
+    """
+    if name not in PRESETS:
+        raise MontageError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]
