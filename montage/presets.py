@@ -116,8 +116,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     }
 )
 """Holds are OpenMontage's by tone, base [shortest-longest] in seconds: calm is its elegiac 4 [2.5-7],
-documentary its reverent 3.5 [2-6], social its wry 2 [1-4], trailer its urgent 1.2 [0.5-2.5]. A documentary may
-go down to 1.5 s here, so that a short take that is right can be used."""
+documentary its reverent 3.5 [2-6], social its wry 2 [1-4], trailer its urgent 1.2 [0.5-2.5]. A documentary
+may go down to 1.5 s here, so that a short take that is right can be used."""
 
 
 def load_preset(name: str) -> Preset:

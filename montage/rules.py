@@ -328,11 +328,14 @@ def _size_jump_matrix(a: Features, b: Features) -> FloatArray:
 
 
 def _colour_matrix(a: Features, b: Features) -> FloatArray:
-    return np.clip(np.linalg.norm(a.lab[:, None, 1:] - b.lab[None, :, 1:], axis=2) / 40, 0, 1)
+    distance = np.linalg.norm(a.lab[:, None, 1:] - b.lab[None, :, 1:], axis=2)
+    out: FloatArray = np.clip(distance / 40, 0, 1)
+    return out
 
 
 def _brightness_matrix(a: Features, b: Features) -> FloatArray:
-    return np.clip(np.abs(a.brightness[:, None] - b.brightness[None, :]) / 0.5, 0, 1)
+    out: FloatArray = np.clip(np.abs(a.brightness[:, None] - b.brightness[None, :]) / 0.5, 0, 1)
+    return out
 
 
 def _variety_matrix(a: Features, b: Features) -> FloatArray:

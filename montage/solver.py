@@ -215,7 +215,6 @@ class _Search:
         self.price: FloatArray = np.zeros(chain.size)
         self.stats: dict[str, float] = {"choices": float(sum(map(len, chain.unary))), "cells": chain.size}
 
-    @property
     def closed(self) -> bool:
         return self.upper is not None and self.upper - self.lower < 1 - 1e-6
 
@@ -314,8 +313,9 @@ def solve(
     """The cheapest valid answer, or the best one found within ``time_limit`` seconds, with its bound.
 
     The work is counted in steps, so that the same problem and ``seed`` give the same answer, unless the time
-    limit strikes. ``warm`` is an answer to start from (one choice a slot), ``multipliers`` those of a similar
-    problem with the same cells. ``cancel`` is asked often; once true, the best so far is returned.
+    limit strikes. ``warm`` is an answer to start from (one choice a slot; it is repaired where it takes a cell
+    twice), ``multipliers`` those of a similar problem with the same cells. ``cancel`` is asked often; once
+    true, the best so far is returned.
 
     Raises:
         InfeasibleError: if there is no valid answer, or none was found in the time.
@@ -333,11 +333,11 @@ def solve(
             not 0 <= k < len(u) for k, u in zip(warm, chain.unary, strict=True)
         ):
             raise ValueError(f"the warm answer does not fit a problem of {len(chain)} slots: {warm!r}")
-        search.offer(list(warm))
+        search.offer(_repair(chain, list(warm)))
     if multipliers is not None and len(cells):
         known = cells < len(multipliers)
         search.price[known] = np.maximum(0.0, multipliers[cells[known]] * scale)
-    method, maps = _run(search, warm is not None, start, time_limit)
+    method, maps = _run(search, start, time_limit)
     if search.path is None or search.upper is None:
         raise InfeasibleError(f"no valid answer to a problem of {len(chain)} slots was found")
     path = search.path
@@ -357,15 +357,15 @@ def solve(
     )
 
 
-def _run(search: _Search, warm: bool, start: float, time_limit: float) -> tuple[str, list[list[IntArray]]]:
+def _run(search: _Search, start: float, time_limit: float) -> tuple[str, list[list[IntArray]]]:
     """Work until closed or out of steps; returns (what closed it, the prunings in order)."""
     maps: list[list[IntArray]] = []
     for number, (steps, width) in enumerate(zip(ROUNDS, WIDTHS, strict=True)):
         search.raise_bound(steps, 1.0 if number == 0 else 0.5)
-        if search.closed:
+        if search.closed():
             return "lagrange", maps
         search.beam(width)
-        if search.closed:
+        if search.closed():
             return "beam", maps
         if search.stop():
             return "limit", maps
@@ -377,7 +377,7 @@ def _run(search: _Search, warm: bool, start: float, time_limit: float) -> tuple[
         maps.append(search.prune())
     if sum(map(len, search.chain.unary)) <= PROOF_CHOICES:
         search.beam(PROOF_WIDTH)
-        if search.closed:
+        if search.closed():
             return "search", maps
         limit = time_limit - (time.perf_counter() - start)
         if limit > 0:

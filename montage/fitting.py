@@ -1,0 +1,109 @@
+"""Fitting: how long a slot should be, and which part of a shot fills it, at which speed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from index.base import Span
+from montage.presets import Preset
+from montage.rules import Picture
+from montage.values import Candidate, Sentence
+
+__all__ = ["GUARD_FRAMES", "LEAST_SECONDS", "Choice", "fit", "slot_seconds"]
+
+GUARD_FRAMES = 3
+"""Frames left out at each boundary of a shot: detected boundaries may be a frame or two off."""
+GUARD_RATE = Fraction(25)
+"""Frame rate assumed for the guard where it varies or is unknown."""
+LEAST_SECONDS = Fraction(1, 2)
+"""Less of a shot than this is no picture."""
+MOST_SLOTS = 4
+"""Most slots that one sentence is split into."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A candidate fitted to a slot."""
+
+    candidate: Candidate
+    picture: Picture
+    frames: int
+    """Length on the film's grid; less than asked for where the shot is short."""
+    speed: Fraction
+
+
+def slot_seconds(sentence: Sentence, preset: Preset, shots: int, *, pinned: bool) -> tuple[Fraction, int]:
+    """(seconds of a slot, number of slots) for a sentence that has ``shots`` different shots to show.
+
+    A sentence longer than the preset's maximum is split into equal slots of about the preset's pace, as far
+    as there are shots. ``[hold]`` and a pin mean one picture.
+    """
+    directives = sentence.directives
+    if directives.hold is not None:
+        return directives.hold, 1
+    seconds = max(preset.minimum, sentence.seconds)
+    if seconds <= preset.maximum:
+        return seconds, 1
+    if pinned or shots <= 1:
+        return preset.maximum, 1
+    fewest = math.ceil(seconds / preset.maximum)
+    count = min(max(fewest, round(seconds / preset.pace)), shots, max(fewest, MOST_SLOTS))
+    return min(preset.maximum, seconds / count), count
+
+
+def fit(
+    candidate: Candidate,
+    frames: int,
+    fps: Fraction,
+    preset: Preset,
+    *,
+    rate: Fraction | None,
+    exact: bool = False,
+    whole: bool = False,
+) -> Choice | None:
+    """Place ``frames`` frames of film around the middle of the candidate's span, within its shot.
+
+    ``rate`` is the media's frame rate, None where it varies. A shot that is too short is slowed down as far
+    as the preset allows, then the slot is shortened; below half a second there is no choice and None is
+    returned. ``exact`` keeps to the candidate's span and begins at its start; ``whole`` leaves no guard
+    frames (a generated take has no boundaries to be wrong about).
+    """
+    shot = candidate.shot
+    frame = 1 / (rate or GUARD_RATE)
+    if exact:
+        low, high = candidate.span.start, candidate.span.end
+    elif whole:
+        low, high = shot.span.start, shot.span.end
+    else:
+        low, high = shot.span.start + GUARD_FRAMES * frame, shot.span.end - GUARD_FRAMES * frame
+    room = high - low
+    speed = Fraction(1)
+    if room < frames / fps:
+        speed = max(preset.slowest, Fraction(math.floor(room * fps / frames * 100), 100))
+        frames = min(frames, math.floor(room / speed * fps))
+    if room < LEAST_SECONDS or frames < 1:
+        return None
+    needed = frames / fps * speed
+    if exact:
+        start = low
+    else:
+        start = min(max(low, candidate.span.middle - needed / 2), high - needed)
+        start = low + math.floor((start - low) / frame) * frame  # on the source's own frames
+    span = Span(start, start + needed)
+    return Choice(
+        candidate=candidate,
+        picture=Picture(
+            shot=shot.id,
+            media=shot.media,
+            group=shot.group,
+            span=span,
+            look=shot.look,
+            match=candidate.match,
+            seconds=float(frames / fps),
+            speed=float(speed),
+        ),
+        frames=frames,
+        speed=speed,
+    )
