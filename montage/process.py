@@ -1,0 +1,79 @@
+"""Running ffmpeg: local files only, stoppable, and with an error message that helps."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from index.base import ffmpeg_path
+from montage.values import FilmError
+
+__all__ = ["Cancel", "as_input", "run_ffmpeg"]
+
+Cancel = Callable[[], bool]
+"""Asked several times a second; true stops the work."""
+POLL_SECONDS = 0.1
+"""How often a running ffmpeg is looked at."""
+
+
+def as_input(path: Path) -> str:
+    """A path as ffmpeg's ``-i`` takes it: no name, however odd, is read as an option or an address."""
+    return f"file:{path}"
+
+
+def run_ffmpeg(
+    arguments: Sequence[str],
+    *,
+    what: str,
+    data: bytes | None = None,
+    cancel: Cancel | None = None,
+    level: str = "error",
+) -> tuple[bytes, str]:
+    """Run ffmpeg and wait; returns what it wrote to standard output and to standard error.
+
+    Args:
+        arguments: Everything after the global options.
+        what: What is being done, for the message of an error ("render frames 0 to 50 from a.mp4").
+        data: Standard input, None for none.
+        cancel: Asked while it runs.
+        level: ffmpeg's log level.
+
+    Raises:
+        FilmError: if ffmpeg fails or the work is cancelled.
+    """
+    command = [
+        ffmpeg_path(),
+        "-hide_banner",
+        "-nostdin" if data is None else "-y",
+        "-y",
+        "-v",
+        level,
+        "-protocol_whitelist",
+        "file,pipe,fd",
+        *arguments,
+    ]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL if data is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        waiting = data
+        try:
+            while True:
+                try:
+                    out, err = process.communicate(waiting, timeout=None if cancel is None else POLL_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    waiting = None
+                    if cancel is not None and cancel():
+                        raise FilmError(f"cancelled while trying to {what}") from None
+        finally:
+            if process.poll() is None:
+                process.kill()
+    text = err.decode("utf-8", "replace").strip()
+    if process.returncode != 0:
+        last = "\n  ".join(text.splitlines()[-6:]) or f"exit code {process.returncode}"
+        raise FilmError(f"ffmpeg could not {what}:\n  {last}")
+    return out, text
