@@ -1,0 +1,209 @@
+"""Finishing: frames of any size and rate become a video of the film's size, rate and length.
+
+Everything is piped through one ffmpeg. The result is an intermediate that the film encodes once more, so
+it is kept far above the film's own quality: H.264 at CRF 12, short closed groups of pictures, BT.709 tags,
+square pixels. It is written under a temporary name and renamed when whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+
+from generate.base import Cancel, Cancelled, Frame, GenerationError, Progress
+from generate.provenance import metadata_arguments
+from index.base import ffmpeg_path
+
+__all__ = ["check_length", "crop_to_cover", "write_video"]
+
+CRF = 12
+"""x264 constant rate factor of the intermediate; the film's is higher (worse)."""
+MOTION_MIN_SIDE = 96
+"""Shortest side in pixels that motion-compensated interpolation takes; smaller frames are blended."""
+MOTION_MIN_FRAMES = 8
+"""Fewer frames are blended: motion-compensated interpolation swallows some at both ends."""
+
+
+def crop_to_cover(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """Size in pixels of the largest centred crop of ``width`` x ``height`` with the given aspect."""
+    if Fraction(width, height) > aspect:
+        return max(1, round(height * aspect)), height
+    return width, max(1, round(width / aspect))
+
+
+def write_video(
+    frames: Iterable[Frame],
+    path: Path,
+    *,
+    source_size: tuple[int, int],
+    source_fps: Fraction,
+    size: tuple[int, int],
+    fps: Fraction,
+    count: int,
+    marks: Mapping[str, str],
+    source_count: int = 0,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> None:
+    """Write exactly ``count`` frames at ``fps`` and ``size`` (width, height) to the MP4 file ``path``.
+
+    Frames of another size are cropped at the centre to the film's aspect and scaled (Lanczos); frames at
+    another rate are interpolated, motion-compensated where the frames are large and many enough, else
+    blended. A source that is short is held on its last frame. ``progress`` counts the frames given in, out of
+    ``source_count`` (or ``count``).
+
+    Raises:
+        GenerationError: if the size is odd or ffmpeg fails.
+        Cancelled: if ``cancel`` said so; nothing is left behind.
+    """
+    width, height = size
+    if width % 2 or height % 2:
+        raise GenerationError(
+            f"H.264 video needs an even width and height, got {width}x{height}: choose an even film size"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=path.stem[:16] + ".", suffix=".part.mp4", dir=path.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        filters = _filters(source_size, source_fps, size, fps, count, source_count or count)
+        command = [
+            *[ffmpeg_path(), "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file,pipe"],
+            *["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "{}x{}".format(*source_size)],
+            *["-r", str(source_fps), "-i", "pipe:0"],
+            *["-vf", ",".join(filters), "-frames:v", str(count), "-an", "-map_metadata", "-1"],
+            # A fixed number of threads: x264's output depends on it, and a seed should give one file.
+            *["-c:v", "libx264", "-preset", "veryfast", "-crf", str(CRF), "-threads", "2"],
+            *["-profile:v", "high", "-pix_fmt", "yuv420p", "-g", str(max(1, round(fps / 2)))],
+            *["-x264-params", "open-gop=0:scenecut=0", "-r", str(fps)],
+            *[
+                "-color_primaries",
+                "bt709",
+                "-color_trc",
+                "bt709",
+                "-colorspace",
+                "bt709",
+                "-color_range",
+                "tv",
+            ],
+            *["-fflags", "+bitexact", "-flags:v", "+bitexact", "-write_tmcd", "0"],
+            *metadata_arguments(marks),
+            str(part.resolve()),
+        ]
+        _pipe(command, frames, source_size, source_count or count, progress, cancel)
+        check_length(part, count, fps)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_length(path: Path, count: int, fps: Fraction) -> None:
+    """Open a video and count its frames.
+
+    Raises:
+        GenerationError: if it has not exactly ``count`` frames at ``fps``.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            rate = Fraction(stream.average_rate or 0)
+            packets = sum(1 for packet in container.demux(stream) if packet.size)
+    except (OSError, IndexError, av.error.FFmpegError) as error:
+        raise GenerationError(f"{path} was written and cannot be read again: {error}") from error
+    if packets != count or (count > 1 and rate != fps):
+        raise GenerationError(
+            f"{path} has {packets} frames at {float(rate):.6g} a second where {count} at {float(fps):.6g} "
+            "were asked for: report this with the film's size and rate"
+        )
+
+
+def _filters(
+    source_size: tuple[int, int],
+    source_fps: Fraction,
+    size: tuple[int, int],
+    fps: Fraction,
+    count: int,
+    source_count: int,
+) -> list[str]:
+    """The filter chain: rate first, on the small frames, then size, then exactly ``count`` frames."""
+    filters = []
+    if source_fps != fps:
+        # The interpolators need a frame beyond the last one asked for.
+        filters.append("tpad=stop_mode=clone:stop_duration=2")
+        if min(source_size) >= MOTION_MIN_SIDE and source_count >= MOTION_MIN_FRAMES:
+            # scd=none: a take holds no cuts (an inner cut is refused later), and a false alarm would judder.
+            filters.append(f"minterpolate=fps={fps}:mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1:scd=none")
+        else:
+            filters.append(f"framerate=fps={fps}:scene=100:interp_start=0:interp_end=255")
+    if source_size != size:
+        crop = crop_to_cover(*source_size, Fraction(*size))
+        if crop != source_size:
+            filters.append("crop={}:{}".format(*crop))
+    # The matrix must be named: swscale would take BT.601 for RGB input and every colour would shift.
+    filters.append(
+        "scale={}:{}:flags=lanczos+accurate_rnd+full_chroma_int:out_color_matrix=bt709:out_range=tv".format(
+            *size
+        )
+    )
+    filters += ["setsar=1", "format=yuv420p", "tpad=stop_mode=clone:stop=-1"]
+    return [*filters, f"trim=end_frame={count}", f"setpts=N/({fps})/TB"]
+
+
+def _pipe(
+    command: list[str],
+    frames: Iterable[Frame],
+    source_size: tuple[int, int],
+    total: int,
+    progress: Progress | None,
+    cancel: Cancel | None,
+) -> None:
+    """Feed frames to ffmpeg and wait for it."""
+    width, height = source_size
+    with tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints
+        )
+        pipe = process.stdin
+        assert pipe is not None
+        try:
+            for done, frame in enumerate(frames, start=1):
+                if cancel is not None and cancel():
+                    raise Cancelled("stopped while writing a take: nothing was kept")
+                if frame.shape != (height, width, 3) or frame.dtype.name != "uint8":
+                    raise GenerationError(
+                        f"a frame has shape {frame.shape} and type {frame.dtype}, "
+                        f"expected ({height}, {width}, 3) and uint8"
+                    )
+                if not _offered(pipe.write, frame.tobytes()):
+                    break
+                if progress is not None:
+                    progress(min(done, total), total)
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            with contextlib.suppress(OSError):
+                pipe.close()
+        if code:
+            complaints.seek(0)
+            said = complaints.read().decode("utf-8", "replace").strip()[-800:]
+            raise GenerationError(f"ffmpeg could not write a take (exit {code}): {said or 'it said nothing'}")
+
+
+def _offered(write: Callable[[bytes], object], data: bytes) -> bool:
+    """Whether ffmpeg still takes frames: it closes the pipe once it has enough, or has failed."""
+    try:
+        write(data)
+    except BrokenPipeError:
+        return False
+    return True
