@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,22 @@ def footage() -> Path:
 def sample_library() -> Path:
     """The clips that come with the repository."""
     return REPOSITORY / "sample_library"
+
+
+@pytest.fixture(scope="session")
+def sample_index(tmp_path_factory: pytest.TempPathFactory, sample_library: Path) -> Path:
+    """A copy of the sample clips and scripts, indexed once with the encoder that is always there.
+
+    Tests may render from it and add scripts beside it; they must not change its clips.
+    """
+    from index.builder import build_index
+
+    folder = tmp_path_factory.mktemp("story") / "footage"
+    folder.mkdir()
+    for path in sorted(sample_library.iterdir()):
+        if path.suffix == ".mp4":
+            shutil.copy(path, folder)
+        elif path.name.startswith("script"):
+            shutil.copy(path, folder.parent)
+    build_index(folder, encoder="embedded")
+    return folder

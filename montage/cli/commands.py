@@ -1,0 +1,274 @@
+"""The commands. Each parses its options, calls the Python API and shows what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+
+from montage import __version__
+from montage.cli.output import Output, output_options, printable
+
+__all__ = ["cli"]
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class Size(click.ParamType[tuple[int, int]]):
+    """``1920x1080``."""
+
+    name = "WIDTHxHEIGHT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """(width, height), both even: H.264 with 4:2:0 colour has no odd sizes."""
+        if isinstance(value, tuple):
+            return value
+        width, _, height = str(value).partition("x")
+        if not (width.isdecimal() and height.isdecimal()):
+            self.fail(f"{value!r} is no size: write it as 1920x1080", param, ctx)
+        size = int(width), int(height)
+        if min(size) < 16 or max(size) > 8192 or any(side % 2 for side in size):
+            self.fail(f"{value!r}: both sides must be even and lie between 16 and 8192", param, ctx)
+        return size
+
+
+class Rate(click.ParamType[Fraction]):
+    """``25``, ``23.976`` or ``30000/1001``."""
+
+    name = "FPS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """An exact ``Fraction``; the NTSC rates are snapped to n*1000/1001."""
+        from montage.values import frame_rate
+
+        try:
+            return frame_rate(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _script_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same cut."),
+        click.option(
+            "--time-limit",
+            type=click.FloatRange(min=0, min_open=True),
+            default=5.0,
+            show_default=True,
+            help="Seconds that the optimiser may take; it says how far from the best the cut can be.",
+        ),
+        click.option("--fps", type=Rate(), help="Frames a second of the film. [default: 25]"),
+        click.option("--preset", help="documentary, calm, trailer or social. [default: documentary]"),
+        click.option("--store", type=click.Path(path_type=Path), help="Where the index lies, if elsewhere."),
+        click.option(
+            "--library", type=click.Path(path_type=Path), help="Footage folder. [default: the one near by]"
+        ),
+        click.argument("script", type=FILE),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="montage")
+def cli() -> None:
+    """Write a script, get a cut.
+
+    \b
+    montage build-index ./footage
+    montage render script.txt
+    """
+
+
+@cli.command("build-index")
+@click.argument("footage", type=FOLDER)
+@click.option(
+    "--encoder",
+    default="auto",
+    show_default=True,
+    help="auto, embedded, clip:fast, clip:multilingual, clip:best or clip:ARCH:PATH.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes at once. [default: one a core]")
+@click.option(
+    "--store", type=click.Path(path_type=Path), help="Where the index goes. [default: FOOTAGE/.montage]"
+)
+@click.option(
+    "--detector",
+    type=click.Choice(["fast", "content", "adaptive"]),
+    default="fast",
+    show_default=True,
+    help="How boundaries between shots are found.",
+)
+@output_options
+def build_index(
+    footage: Path, encoder: str, workers: int | None, store: Path | None, detector: str, output: Output
+) -> None:
+    """Index a folder of footage; a second run does only what changed.
+
+    \b
+    Example: montage build-index ./footage
+    """
+    from montage.cli.work import run_build_index
+
+    run_build_index(footage, encoder, workers, store, detector, output)
+
+
+@cli.command()
+@click.argument("text")
+@click.option("--library", type=click.Path(path_type=Path), help="Footage folder. [default: the one near by]")
+@click.option("--store", type=click.Path(path_type=Path), help="Where the index lies, if elsewhere.")
+@click.option(
+    "-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="Number of shots."
+)
+@click.option(
+    "--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page with the pictures."
+)
+@output_options
+def search(
+    text: str, library: Path | None, store: Path | None, count: int, sheet: Path | None, output: Output
+) -> None:
+    """Find the shots that a text describes.
+
+    \b
+    Example: montage search "a dog on the beach" --library ./footage -k 5 --sheet dogs.html
+    """
+    from montage.cli.work import run_search
+
+    run_search(text, library, store, count, sheet, output)
+
+
+@cli.command()
+@_script_options
+@output_options
+def plan(output: Output, **options: Any) -> None:
+    """Choose the shots for a script and show why, without making the film.
+
+    \b
+    Example: montage plan script.txt --library ./footage
+    """
+    from montage.cli.work import run_plan
+
+    run_plan(output, **options)
+
+
+@cli.command()
+@_script_options
+@click.option(
+    "-o", "--output", "film", type=click.Path(dir_okay=False, path_type=Path), help="[default: SCRIPT.mp4]"
+)
+@click.option("--size", type=Size(), help="Size of the film. [default: 1920x1080]")
+@click.option(
+    "--fit",
+    type=click.Choice(["crop", "pad"]),
+    help="Fill the frame, or show all of the picture. [default: crop]",
+)
+@click.option(
+    "--quality",
+    type=click.Choice(["final", "draft"]),
+    default="final",
+    show_default=True,
+    help="draft is quick and rough.",
+)
+@click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of a diffusers pipeline that makes the shots the library lacks.",
+)
+@click.option(
+    "--fallback",
+    type=click.Choice(["auto", "near-miss", "still", "card", "none"]),
+    default="auto",
+    show_default=True,
+    help="The first step to try for a gap when no model makes its shot; later steps follow.",
+)
+@click.option(
+    "--gates/--no-gates",
+    default=True,
+    show_default=True,
+    help="Refuse generated shots that are black, frozen, noise, or cut within.",
+)
+@click.option("--no-fallback", is_flag=True, help="Fail at a gap instead; the same as --fallback none.")
+@output_options
+def render(output: Output, no_fallback: bool, **options: Any) -> None:
+    """Make the film of a script, its captions and its project file.
+
+    Run it again after a change of the text: only what changed is rendered.
+
+    \b
+    Example: montage render script.txt -o film.mp4 --library ./footage --size 1280x720
+    """
+    from montage.cli.work import run_render
+
+    if no_fallback:
+        options["fallback"] = "none"
+    run_render(output, **options)
+
+
+@cli.command()
+@click.argument("target", type=click.Path(exists=True, path_type=Path))
+@output_options
+def info(target: Path, output: Output) -> None:
+    """What a file, a library or a film is.
+
+    \b
+    Example: montage info film.mp4
+    """
+    from montage.cli.reports import run_info
+
+    run_info(target, output)
+
+
+@cli.command()
+@output_options
+def doctor(output: Output) -> None:
+    """What is installed, what is missing, and what to type next.
+
+    \b
+    Example: montage doctor
+    """
+    from montage.cli.reports import run_doctor
+
+    if not run_doctor(output):
+        raise click.exceptions.Exit(1)
+
+
+@cli.group()
+def models() -> None:
+    """List models, and fetch them: the only command that uses the network.
+
+    \b
+    Example: montage models list
+    """
+
+
+@models.command("list")
+@output_options
+def models_list(output: Output) -> None:
+    """The models that montage knows, and whether they are here.
+
+    \b
+    Example: montage models list
+    """
+    from montage.cli.reports import run_models_list
+
+    run_models_list(output)
+
+
+@models.command("pull")
+@click.argument("name")
+@output_options
+def models_pull(name: str, output: Output) -> None:
+    """Fetch a model's weights; goes on where a broken download stopped.
+
+    \b
+    Example: montage models pull clip:fast
+    """
+    from montage.cli.reports import run_models_pull
+
+    run_models_pull(printable(name), output)

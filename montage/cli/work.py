@@ -1,0 +1,352 @@
+"""What ``build-index``, ``search``, ``plan`` and ``render`` do, and how they show it."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from montage.cli.output import Output, printable
+
+if TYPE_CHECKING:
+    from index.builder import IndexEvent
+    from index.library import Library
+    from montage.cut import Cut
+    from montage.gaps import Fallback
+    from montage.project import Project
+    from montage.segments import Fit, Quality
+
+__all__ = ["run_build_index", "run_plan", "run_render", "run_search"]
+
+
+def _say_encoder(spec: str, output: Output) -> None:
+    from index.encoders.registry import resolve
+
+    name, reason = resolve(spec)
+    output.note(f"encoder {name}: {reason}" if reason else f"encoder {name}")
+
+
+def run_build_index(
+    footage: Path, encoder: str, workers: int | None, store: Path | None, detector: str, output: Output
+) -> None:
+    """Build or refresh an index and say what was done."""
+    from index.builder import build_index
+
+    _say_encoder(encoder, output)
+    counts: dict[str, int] = {}
+    began = time.monotonic()
+    with output.progress("indexing", "files") as advance:
+
+        def progress(event: IndexEvent) -> None:
+            counts[event.kind] = counts.get(event.kind, 0) + 1
+            advance(event.done, event.total, event.path)
+            output.detail(f"{event.kind} {printable(event.path)}")
+
+        library = build_index(
+            footage, encoder=encoder, workers=workers, store=store, detector=detector, progress=progress
+        )
+    seconds = time.monotonic() - began
+    footage_seconds = sum(float(media.duration) for media in library.media.values())
+    summary: dict[str, Any] = {
+        "library": str(library.root),
+        "store": str(library.store_dir),
+        "encoder": library.encoder_name,
+        "media": len(library.media),
+        "shots": len(library.shots),
+        "footage_seconds": round(footage_seconds, 3),
+        "indexed": counts.get("done", 0),
+        "unchanged": counts.get("reused", 0),
+        "removed": counts.get("removed", 0),
+        "problems": [asdict(problem) for problem in library.problems],
+        "seconds": round(seconds, 3),
+    }
+
+    def show() -> None:
+        for problem in library.problems:
+            what = "skipped" if problem.skipped else "indexed in part"
+            output.note(f"{what}: {printable(problem.path)}: {problem.reason}")
+        output.line(
+            f"{summary['media']} media, {summary['shots']} shots, {footage_seconds / 60:.1f} minutes; files: "
+            f"{summary['indexed']} indexed, {summary['unchanged']} unchanged, {summary['removed']} removed, "
+            f"{len(library.problems)} with problems; {seconds:.1f} s"
+        )
+        output.line(f"the index is {library.store_dir}")
+
+    output.result(summary, show)
+
+
+def _open(library: Path | None, store: Path | None, near: Path) -> Library:
+    """The library asked for, else the only one in or one level below ``near``.
+
+    Raises:
+        FootageError: if there is none, or more than one.
+    """
+    from index.base import FootageError
+    from index.library import Library, find_library
+
+    if library is not None:
+        return Library.open(library, store)
+    found = find_library(near)
+    if len(found) == 1:
+        return Library.open(found[0], store)
+    if not found:
+        raise FootageError(
+            f"no library in or one level below {near}: run `montage build-index FOLDER` first, or name the "
+            "footage folder with --library"
+        )
+    names = ", ".join(str(folder) for folder in found)
+    raise FootageError(f"several libraries in or below {near} ({names}): name one with --library")
+
+
+def run_search(
+    text: str, library: Path | None, store: Path | None, count: int, sheet: Path | None, output: Output
+) -> None:
+    """Search a library and show what was found."""
+    from index.pages import hits_page
+
+    opened = _open(library, store, Path.cwd())
+    hits = opened.search(text, k=count)
+    rows = [
+        {
+            "match": round(hit.match, 4),
+            "file": opened.media[hit.shot.media].paths[0],
+            "start": float(hit.span.start),
+            "end": float(hit.span.end),
+            "shot": hit.id,
+            "move": hit.shot.look.move,
+            "size": hit.shot.look.size,
+            "parts": {name: round(value, 4) for name, value in hit.parts.items()},
+            "why": hit.why,
+        }
+        for hit in hits
+    ]
+    if sheet is not None:
+        sheet.write_text(hits_page(opened, text, hits), encoding="utf-8", errors="replace")
+        output.note(f"wrote {sheet}")
+
+    def show() -> None:
+        output.table(
+            ["match", "file", "from", "to", "move", "size", "shot", "why"],
+            [
+                (
+                    f"{r['match']:.2f}",
+                    r["file"],
+                    f"{r['start']:.2f}",
+                    f"{r['end']:.2f}",
+                    *(r[name] or "" for name in ("move", "size", "shot", "why")),
+                )
+                for r in rows
+            ],
+            right="match,from,to",
+        )
+
+    output.result(rows, show)
+
+
+def _planned(
+    output: Output,
+    script: Path,
+    library: Path | None,
+    store: Path | None,
+    preset: str | None,
+    fps: Fraction | None,
+    time_limit: float,
+    seed: int,
+) -> tuple[Cut, Project, dict[str, Any]]:
+    """The cut of a script, its project, and the settings that made it: options first, then the project's."""
+    from montage.planning import plan
+    from montage.project import Project
+    from montage.script import read_script
+
+    project = Project.for_script(script)
+    base = script.resolve().parent
+    if library is None and project.setting("library"):
+        library = base / project.setting("library")
+        if store is None and project.setting("store"):
+            store = base / project.setting("store")
+    opened = _open(library, store, base)
+    fps = fps or Fraction(project.setting("fps") or 25)
+    preset = preset or project.setting("preset") or "documentary"
+    cut = plan(
+        read_script(script),
+        opened,
+        preset,
+        fps=fps,
+        previous=project,
+        seed=seed,
+        time_limit=time_limit,
+    )
+    settings = {"fps": str(fps), "library": _relative(opened.root, base), "preset": preset}
+    if store is not None:
+        settings["store"] = _relative(store, base)
+    return cut, project, settings
+
+
+def _relative(path: Path, base: Path) -> str:
+    """``path`` from ``base`` where that is possible, so that a project can be moved with its footage."""
+    try:
+        return Path(os.path.relpath(path.resolve(), base)).as_posix()
+    except ValueError:  # another drive of Windows
+        return str(path.resolve())
+
+
+def cut_rows(cut: Cut) -> list[dict[str, Any]]:
+    """The cut as plain data, one entry a slot."""
+    numbers = {sentence.id: sentence for sentence in cut.script.sentences}
+    rows = []
+    for slot in cut.slots:
+        sentence = numbers.get(slot.sentence)
+        file = cut.library.media[slot.media].paths[0] if slot.media in cut.library.media else None
+        rows.append(
+            {
+                "sentence": sentence.number if sentence else None,
+                "text": sentence.text if sentence else slot.text,
+                "kind": slot.kind,
+                "file": file,
+                "shot": slot.shot,
+                "start": None if slot.span is None else float(slot.span.start),
+                "end": None if slot.span is None else float(slot.span.end),
+                "speed": float(slot.speed),
+                "frames": slot.frames,
+                "seconds": round(float(slot.frames / cut.fps), 3),
+                "match": slot.match,
+                "costs": {name: round(cost, 4) for name, cost in slot.costs.items()},
+                "alternates": [
+                    {"shot": other.shot, "match": other.match, "start": float(other.span.start)}
+                    for other in slot.alternates
+                ],
+                "why": slot.why,
+                "take": slot.take,
+            }
+        )
+    return rows
+
+
+def _cut_data(cut: Cut) -> dict[str, Any]:
+    return {
+        "preset": cut.preset.name,
+        "fps": str(cut.fps),
+        "frames": cut.frames,
+        "seconds": round(float(cut.duration), 3),
+        "objective": cut.objective,
+        "bound": cut.bound,
+        "optimality_gap": cut.optimality_gap,
+        "rules": dict(cut.rule_totals),
+        "gaps": [sentence.number for sentence in cut.gaps],
+        "slots": cut_rows(cut),
+    }
+
+
+def _show_cut(cut: Cut, output: Output) -> None:
+    def costs(row: dict[str, Any]) -> str:
+        paid = sorted(row["costs"].items(), key=lambda item: -item[1])
+        return ", ".join(f"{name} {cost:.2f}" for name, cost in paid if cost >= 0.005)
+
+    def shown(row: dict[str, Any]) -> str:
+        if row["file"] is None:
+            return "GAP: nothing in the library shows this" if row["kind"] == "gap" else row["kind"]
+        slowed = f" at {row['speed']:.2f}x" if row["speed"] != 1 else ""
+        return f"{row['file']} {row['start']:.2f}-{row['end']:.2f}{slowed}"
+
+    output.table(
+        ["#", "sentence", "shot", "s", "match", "costs", "alternates"],
+        [
+            (
+                row["sentence"] or "",
+                row["text"],
+                shown(row),
+                f"{row['seconds']:.2f}",
+                "" if row["match"] is None else f"{row['match']:.2f}",
+                costs(row),
+                ", ".join(f"{other['shot']} ({other['match']:.2f})" for other in row["alternates"][:3]),
+            )
+            for row in cut_rows(cut)
+        ],
+        right="#,s,match",
+    )
+    rules = ", ".join(f"{name} {cost:.2f}" for name, cost in cut.rule_totals.items() if cost >= 0.005)
+    output.line(f"rules: {rules or 'none broken'}")
+    proven = "proven optimal" if cut.optimality_gap < 1e-9 else f"gap {cut.optimality_gap:.2%}"
+    output.line(
+        f"{len(cut.slots)} slots, {float(cut.duration):.1f} s; objective {cut.objective:.3f}, "
+        f"bound {cut.bound:.3f}, {proven}; planned in {cut.seconds:.2f} s"
+    )
+    if cut.gaps:
+        numbers = ", ".join(str(sentence.number) for sentence in cut.gaps)
+        output.line(f"gaps: sentences {numbers}; render fills them (see montage render --help)")
+
+
+def run_plan(output: Output, **options: Any) -> None:
+    """Plan a script, save the project and show the cut."""
+    cut, project, settings = _planned(output, **options)
+    project.updated(cut, settings).save()
+    output.result(_cut_data(cut), lambda: _show_cut(cut, output))
+
+
+def run_render(
+    output: Output,
+    *,
+    script: Path,
+    film: Path | None,
+    size: tuple[int, int] | None,
+    fit: Fit | None,
+    quality: Quality,
+    model: Path | None,
+    fallback: Fallback,
+    gates: bool,
+    **options: Any,
+) -> None:
+    """Plan a script, fill its gaps, render the film, and save the project."""
+    from montage.rendering import render_cut
+
+    began = time.monotonic()
+    cut, project, settings = _planned(output, script=script, **options)
+    width, height = size or project.setting("size") or (1920, 1080)
+    fit = cast("Fit", fit or project.setting("fit") or "crop")
+    film = film or script.with_suffix(".mp4")
+    with output.progress("rendering", "segments") as advance:
+        rendered = render_cut(
+            cut,
+            film,
+            size=(width, height),
+            fit=fit,
+            quality=quality,
+            model=model,
+            fallback=fallback,
+            gates=gates,
+            progress=advance,
+        )
+    project = project.updated(rendered.cut, {**settings, "fit": fit, "size": [width, height]})
+    project.save()
+    made = rendered.film
+    seconds = time.monotonic() - began
+    data = {
+        "film": str(made.path),
+        "captions": str(made.captions),
+        "project": str(project.path),
+        "frames": made.frames,
+        "seconds": round(float(made.frames / made.fps), 3),
+        "segments_rendered": made.segments_rendered,
+        "segments_reused": made.segments_reused,
+        "fills": [asdict(fill) for fill in rendered.fills],
+        "checks": [asdict(check) for check in made.checks],
+        "cut": _cut_data(rendered.cut),
+        "wall_seconds": round(seconds, 3),
+    }
+
+    def show() -> None:
+        for fill in rendered.fills:
+            output.note(fill.line)
+        for check in made.checks:
+            output.detail(f"check {check.name}: {check.detail}")
+        output.line(
+            f"{made.path}: {float(made.frames / made.fps):.1f} s; segments: "
+            f"{made.segments_rendered} rendered, {made.segments_reused} reused; "
+            f"{len(made.checks)} checks passed; {seconds:.1f} s"
+        )
+        output.line(f"captions {made.captions}, project {project.path}")
+
+    output.result(data, show)

@@ -1,0 +1,52 @@
+"""A cut and a film as small self-contained pages, for notebooks."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from index.pages import STYLE, picture
+
+if TYPE_CHECKING:
+    from montage.cut import Cut
+    from montage.film import Film
+
+__all__ = ["cut_page", "film_page"]
+
+
+def cut_page(cut: Cut) -> str:
+    """The cut as a table: picture, sentence, what was chosen and why."""
+    texts = {sentence.id: (sentence.number, sentence.text) for sentence in cut.script.sentences}
+    rows = []
+    for slot in cut.slots:
+        number, text = texts.get(slot.sentence, ("", slot.text))
+        image = ""
+        if slot.kind == "footage" and slot.shot in cut.library.shots:
+            image = picture(cut.library.thumbnail(slot.shot), text)
+        what = f'<span class="gap">{slot.kind}</span>' if slot.kind != "footage" else f"{slot.match or 0:.2f}"
+        rows.append(
+            f"<tr><td>{image}</td><td>{number}</td><td>{escape(text)}</td><td>{what}</td>"
+            f'<td>{slot.frames / cut.fps:.2f} s</td><td class="why">{escape(slot.why)}</td></tr>'
+        )
+    head = (
+        f"<h1>Cut</h1><p>{len(cut.slots)} slots, {float(cut.duration):.1f} s, preset "
+        f"{escape(cut.preset.name)}, "
+        f"objective {cut.objective:.3f}, at most {cut.optimality_gap:.1%} from the best</p>"
+    )
+    table = "<tr><th></th><th>#</th><th>sentence</th><th>match</th><th>length</th><th>why</th></tr>"
+    return f'<div class="montage"><style>{STYLE}</style>{head}<table>{table}{"".join(rows)}</table></div>'
+
+
+def film_page(film: Film) -> str:
+    """The film as a player, with what its checks said."""
+    checks = "".join(
+        f"<tr><td>{escape(check.name)}</td><td>{'passed' if check.passed else 'FAILED'}</td>"
+        f'<td class="why">{escape(check.detail)}</td></tr>'
+        for check in film.checks
+    )
+    return (
+        f'<div class="montage"><style>{STYLE}</style><h1>{escape(film.path.name)}</h1>'
+        f"<p>{film.segments_rendered} segments rendered, {film.segments_reused} reused</p>"
+        f'<video controls preload="metadata" width="640" src="{escape(film.path.as_uri())}"></video>'
+        f"<table>{checks}</table></div>"
+    )

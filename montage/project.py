@@ -1,0 +1,238 @@
+"""The project file ``NAME.montage.json`` beside the script: the cut of record.
+
+Versioned JSON with sorted keys. What this version does not know is kept as it was. It is written to a
+temporary name and moved, so that a crash leaves the old file or the new one, never half of either.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from index.base import Span
+from montage.cut import Choice, Taste
+from montage.values import Alternate, MontageError, Slot
+
+if TYPE_CHECKING:
+    from montage.cut import Cut
+
+__all__ = ["PROJECT_VERSION", "Project", "project_path"]
+
+PROJECT_VERSION = 1
+"""Version of the file's layout; a newer one is refused, never guessed at."""
+SUFFIX = ".montage.json"
+
+Json = dict[str, Any]
+
+
+def project_path(script: Path | str) -> Path:
+    """Where the project of a script lies: ``story.txt`` has ``story.montage.json``."""
+    script = Path(script)
+    return script.with_name(script.stem + SUFFIX)
+
+
+def _span_out(span: Span | None) -> list[str] | None:
+    return None if span is None else [str(span.start), str(span.end)]
+
+
+def _span_in(value: list[str] | None) -> Span | None:
+    return None if value is None else Span(Fraction(value[0]), Fraction(value[1]))
+
+
+def _slot_out(slot: Slot) -> Json:
+    return {
+        "alternates": [
+            {"match": round(other.match, 4), "shot": other.shot, "span": _span_out(other.span)}
+            for other in slot.alternates
+        ],
+        "costs": {name: round(cost, 6) for name, cost in sorted(slot.costs.items())},
+        "frames": slot.frames,
+        "kind": slot.kind,
+        "match": None if slot.match is None else round(slot.match, 4),
+        "media": slot.media,
+        "sentence": slot.sentence,
+        "shot": slot.shot,
+        "span": _span_out(slot.span),
+        "speed": str(slot.speed),
+        "take": None if slot.take is None else dict(slot.take),
+        "text": slot.text,
+        "why": slot.why,
+    }
+
+
+def _slot_in(value: Json) -> Slot:
+    return Slot(
+        sentence=value["sentence"],
+        kind=value["kind"],
+        frames=value["frames"],
+        shot=value.get("shot"),
+        media=value.get("media"),
+        span=_span_in(value.get("span")),
+        speed=Fraction(value.get("speed", "1")),
+        match=value.get("match"),
+        costs=value.get("costs", {}),
+        alternates=tuple(
+            Alternate(other["shot"], cast(Span, _span_in(other["span"])), other["match"])
+            for other in value.get("alternates", [])
+        ),
+        text=value.get("text", ""),
+        why=value.get("why", ""),
+        take=value.get("take"),
+    )
+
+
+def _kept(old: Json, new: Json) -> Json:
+    """``new`` with the keys that only ``old`` has."""
+    return {**{key: value for key, value in old.items() if key not in new}, **new}
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What a project file says. Changes give a new value; only ``save`` writes.
+
+    Raises:
+        MontageError: if a file was written by a newer version or is damaged.
+    """
+
+    path: Path
+    data: Mapping[str, Any]
+    """The file's content, with the keys that this version does not know."""
+
+    @classmethod
+    def load(cls, path: Path | str) -> Project:
+        """Read a project file.
+
+        Raises:
+            MontageError: if it cannot be read, is damaged, or comes from a newer version.
+        """
+        path = Path(path)
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise MontageError(f"cannot read the project file {path}: {error.strerror}") from error
+        except ValueError as error:
+            raise MontageError(
+                f"the project file {path} is damaged ({error}): mend it or move it away; it is left as it is"
+            ) from error
+        if not isinstance(data, dict) or not isinstance(data.get("version"), int):
+            raise MontageError(f"{path} is no project file of montage: it has no version number")
+        if data["version"] > PROJECT_VERSION:
+            raise MontageError(
+                f"{path} was written by a newer montage (layout {data['version']}, this one knows "
+                f"{PROJECT_VERSION}): update montage; the file is left as it is"
+            )
+        project = cls(path, data)
+        try:
+            _ = project.slots, project.taste, project.sentences
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise MontageError(
+                f"the project file {path} is damaged ({error!r}): mend it or move it away"
+            ) from error
+        return project
+
+    @classmethod
+    def for_script(cls, script: Path | str) -> Project:
+        """The project of a script: the file beside it, or an empty one that is not yet saved.
+
+        Raises:
+            MontageError: if there is a file and it cannot be used.
+        """
+        path = project_path(script)
+        if path.exists():
+            return cls.load(path)
+        return cls(path, {"version": PROJECT_VERSION})
+
+    @property
+    def sentences(self) -> tuple[tuple[str, str], ...]:
+        """(id, text) of every sentence of the last cut, then of those no longer in the script."""
+        listed = [*self.data.get("sentences", []), *self.data.get("retired", [])]
+        return tuple((entry["id"], entry["text"]) for entry in listed)
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """The slots of the last cut."""
+        return tuple(_slot_in(entry) for entry in self.data.get("slots", []))
+
+    @property
+    def taste(self) -> Taste:
+        """Pins and bans."""
+        pins = {
+            name: Choice(entry["shot"], _span_in(entry.get("span")))
+            for name, entry in self.data.get("pins", {}).items()
+        }
+        return Taste(pins=pins, bans=frozenset(self.data.get("bans", [])))
+
+    def setting(self, name: str) -> Any:
+        """What the last run was asked for (``library``, ``size``, ``fps``, ``preset`` ...), or None."""
+        return self.data.get("settings", {}).get(name)
+
+    def updated(self, cut: Cut, settings: Mapping[str, Any] | None = None) -> Project:
+        """The project after ``cut``; sentences that left the script are retired, never dropped."""
+        old = copy.deepcopy(dict(self.data))
+        known = {entry["id"]: entry for entry in old.get("retired", []) + old.get("sentences", [])}
+        current = [
+            _kept(known.get(s.id, {}), {"id": s.id, "number": s.number, "text": s.text})
+            for s in cut.script.sentences
+        ]
+        present = {entry["id"] for entry in current}
+        pins = {
+            name: _kept(
+                old.get("pins", {}).get(name, {}), {"shot": choice.shot, "span": _span_out(choice.span)}
+            )
+            for name, choice in cut.taste.pins.items()
+        }
+        new: Json = {
+            "bans": sorted(cut.taste.bans),
+            "cut": {
+                "bound": round(cut.bound, 6),
+                "objective": round(cut.objective, 6),
+                "optimality_gap": round(cut.optimality_gap, 6),
+                "rules": {name: round(cost, 6) for name, cost in sorted(cut.rule_totals.items())},
+            },
+            "encoder": {"hash": cut.library.encoder_hash, "name": cut.library.encoder_name},
+            "pins": pins,
+            "retired": [entry for name, entry in sorted(known.items()) if name not in present],
+            "seed": cut.seed,
+            "sentences": current,
+            "settings": _kept(old.get("settings", {}), dict(settings or {})),
+            "slots": self._slots_out(cut, old.get("slots", [])),
+            "version": PROJECT_VERSION,
+        }
+        return Project(self.path, _kept(old, new))
+
+    @staticmethod
+    def _slots_out(cut: Cut, old: list[Json]) -> list[Json]:
+        """Slots as JSON; unknown keys of the nth slot of a sentence stay with the nth slot."""
+        seen: dict[str, int] = {}
+
+        def place(sentence: str) -> tuple[str, int]:
+            seen[sentence] = seen.get(sentence, -1) + 1
+            return sentence, seen[sentence]
+
+        before = {place(entry["sentence"]): entry for entry in old}
+        seen.clear()
+        return [_kept(before.get(place(slot.sentence), {}), _slot_out(slot)) for slot in cut.slots]
+
+    def save(self) -> None:
+        """Write the file, all of it or nothing.
+
+        Raises:
+            MontageError: if it cannot be written.
+        """
+        text = json.dumps(self.data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise MontageError(f"cannot write the project file {self.path}: {error.strerror}") from error
