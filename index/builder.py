@@ -1,0 +1,350 @@
+"""Build and refresh the index of a footage folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from index.base import FootageError, content_id
+from index.duplicates import duplicate_groups
+from index.encoders.base import Encoder
+from index.library import Library, store_folder
+from index.pool import WorkerPool
+from index.probe import VIDEO_SUFFIXES, plain_reason, read_sidecars
+from index.scan import Found, Scan, scan_folder
+from index.store import FILE_NAME, PathRow, Store
+from index.worker import Job, Setup
+
+__all__ = ["IndexEvent", "build_index"]
+
+EventKind = Literal["found", "started", "done", "reused", "problem", "removed"]
+
+_AGAIN = -1
+"""Stands for the time of a file that is to be tried again, whatever its own time is."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEvent:
+    """What happens during a build: reported as it happens."""
+
+    kind: EventKind
+    """``found`` comes once, when the folder has been walked."""
+    path: str
+    """The file, relative to the footage folder; empty for ``found``."""
+    done: int
+    """Files dealt with so far."""
+    total: int
+    """Files with the name of a video."""
+    seconds_of_footage: float
+    """Footage in the index so far, seconds."""
+
+
+def build_index(
+    folder: Path | str,
+    *,
+    encoder: str | Encoder = "auto",
+    workers: int | None = None,
+    store: Path | str | None = None,
+    detector: str = "fast",
+    progress: Callable[[IndexEvent], None] | None = None,
+) -> Library:
+    """Index the footage in ``folder``, or bring its index up to date, and open it.
+
+    Only what was added, changed, renamed or removed costs anything. Every file is measured in one of
+    ``workers`` processes (default: one a core) and written in one transaction, so that a build that is
+    killed goes on where it was. A file that is no footage, or crashes the decoder, becomes a ``Problem`` of
+    the library. With another encoder than before, all footage is measured anew. ``store`` is the folder of
+    the index, ``FOLDER/.montage`` by default.
+
+    Raises:
+        FootageError: if the folder holds no usable footage or cannot be read, the encoder cannot be loaded,
+            the index cannot be written, or another build is under way.
+    """
+    root = Path(os.path.abspath(folder))
+    scan = scan_folder(root)
+    place = store_folder(root, store)
+    if not scan.files and not (place / FILE_NAME).exists():
+        raise FootageError(_nothing(root, scan, []))
+    if workers is not None and workers < 1:
+        raise FootageError(f"workers must be 1 or more, got {workers}")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FootageError(
+            f"the index cannot be written to {str(place)!r} ({error.strerror}): "
+            "choose a place with --store DIR"
+        ) from error
+    with _lock(place):
+        record = Store(place / FILE_NAME, write=True)
+        try:
+            _Build(root, store is not None, record, scan, encoder, workers, detector, progress).run()
+        finally:
+            record.close()
+    library = Library.open(root, store=store)
+    if not isinstance(encoder, str):
+        library.use_encoder(encoder)
+    if not library.shots:
+        reasons = [f"{problem.path}: {problem.reason}" for problem in library.problems]
+        raise FootageError(_nothing(root, scan, reasons))
+    return library
+
+
+class _Build:
+    def __init__(
+        self,
+        root: Path,
+        apart: bool,
+        store: Store,
+        scan: Scan,
+        encoder: str | Encoder,
+        workers: int | None,
+        detector: str,
+        progress: Callable[[IndexEvent], None] | None,
+    ) -> None:
+        self._root = root
+        self._apart = apart
+        self._store = store
+        self._scan = scan
+        self._progress = progress
+        cores = os.cpu_count() or 1
+        self._workers = workers or cores
+        threads = max(1, cores // self._workers)
+        if isinstance(encoder, str):
+            from index.encoders.registry import resolve
+
+            self._spec = resolve(encoder)[0]
+            setup = Setup(self._spec, detector=detector, threads=threads)
+        else:
+            self._spec = encoder.name
+            try:
+                setup = Setup("", pickle.dumps(encoder), detector, threads)
+            except (pickle.PicklingError, TypeError, AttributeError) as error:
+                raise FootageError(
+                    f"the encoder {encoder.name!r} cannot be sent to worker processes ({error}): "
+                    "name it as python:MODULE:CLASS"
+                ) from error
+        self._detector = detector
+        self._given = None if isinstance(encoder, str) else encoder
+        self._setup = setup
+        self._durations: dict[str, float] = {}
+        self._seconds = 0.0
+        self._done = 0
+
+    def run(self) -> None:
+        self._claim()
+        self._durations = self._store.durations()
+        self._tell("found", "")
+        known = self._store.paths()
+        with WorkerPool(self._setup, self._workers) as pool:
+            if not self._same_encoder():
+                self._adopt(pool)
+            measured = self._store.measured(self._store.meta("encoder_hash"))
+            jobs, links = self._plan(known, measured)
+            if jobs and self._given is None:
+                before = self._store.meta("encoder_hash")
+                self._adopt(pool)
+                if self._store.meta("encoder_hash") != before:
+                    self._done, self._seconds = 0, 0.0
+                    measured = self._store.measured(self._store.meta("encoder_hash"))
+                    jobs, links = self._plan(known, measured)
+            self._measure(pool, jobs, links)
+        self._sweep(known)
+        self._group()
+
+    def _claim(self) -> None:
+        """A store apart from its footage serves one folder only."""
+        owner = self._store.meta("root")
+        if self._apart and owner and owner != os.fspath(self._root) and os.path.isdir(owner):
+            raise FootageError(
+                f"{str(self._store.file.parent)!r} holds the index of {owner!r}: choose another --store"
+            )
+        with self._store.transaction():
+            self._store.set_meta({"root": os.fsencode(self._root).decode("utf-8", "replace")})
+
+    def _same_encoder(self) -> bool:
+        if self._store.meta("detector") != self._detector or self._store.meta("encoder") != self._spec:
+            return False
+        return self._given is None or self._given.hash == self._store.meta("encoder_hash")
+
+    def _adopt(self, pool: WorkerPool) -> None:
+        """Take the encoder that the workers have as the index's own."""
+        if self._given is not None:
+            name, digest, size = self._given.name, self._given.hash, self._given.feature_size
+        else:
+            identity = pool.identity()
+            name, digest, size = identity.name, identity.hash, identity.feature_size
+        with self._store.transaction():
+            if self._store.meta("detector") not in ("", self._detector):
+                self._store.make_stale()  # another detector finds other shots
+            self._store.set_meta(
+                {
+                    "encoder": self._spec,
+                    "encoder_name": name,
+                    "encoder_hash": digest,
+                    "feature_size": str(size),
+                    "detector": self._detector,
+                }
+            )
+
+    def _plan(
+        self, known: dict[str, PathRow], measured: set[str]
+    ) -> tuple[list[tuple[Job, Found]], dict[str, list[Found]]]:
+        """Which contents are to be measured, and which further files hold the same."""
+        jobs: list[tuple[Job, Found]] = []
+        links: dict[str, list[Found]] = {}
+        for problem in self._scan.problems:
+            if os.path.splitext(problem.path)[1].lower() in VIDEO_SUFFIXES:
+                self._bad(Found(problem.path, 0, _AGAIN, 0), problem.reason, None, again=True)
+        for file in self._scan.files:
+            row = known.get(file.path)
+            same = row is not None and (row.size, row.mtime, row.inode) == (file.size, file.mtime, file.inode)
+            if same and row is not None and row.reason:
+                self._done += 1
+                self._tell("problem", file.path)
+                continue
+            if same and row is not None and row.media in measured:
+                self._reuse(file, row.media, row)
+                continue
+            try:
+                content = content_id(os.path.join(self._root, file.path)) if file.size else ""
+            except OSError as error:
+                self._bad(file, plain_reason(error), None, again=True)
+                continue
+            if not file.size:
+                self._bad(file, "it is empty (zero bytes)", None)
+            elif content in measured:
+                self._reuse(file, content, row)
+            elif content in links:
+                links[content].append(file)
+            else:
+                links[content] = []
+                jobs.append((Job(file.path, os.fspath(self._root), content), file))
+        return jobs, links
+
+    def _measure(
+        self, pool: WorkerPool, jobs: list[tuple[Job, Found]], links: dict[str, list[Found]]
+    ) -> None:
+        files = {job.path: file for job, file in jobs}
+        encoder = self._store.meta("encoder_hash")
+        for kind, job, value in pool.run(job for job, _ in jobs):
+            file = files[job.path]
+            if kind == "started":
+                self._tell("started", job.path)
+            elif kind == "done":
+                with self._store.transaction():
+                    self._store.put_measurement(value, encoder)
+                    self._store.put_path(self._row(file, job.content))
+                    self._store.set_meta({"groups": "stale"})
+                self._done += 1
+                self._durations[job.content] = float(value.media.duration)
+                self._seconds += self._durations[job.content]
+                self._tell("done", job.path)
+                for copy in links[job.content]:
+                    self._reuse(copy, job.content, None)
+            else:
+                again = kind == "crashed"
+                for one in (file, *links[job.content]):
+                    self._bad(one, _without_path(str(value), self._root, job.path), None, again=again)
+
+    def _row(self, file: Found, media: str | None, reason: str = "", *, again: bool = False) -> PathRow:
+        words, credit = read_sidecars(os.path.join(self._root, file.path))
+        mtime = _AGAIN if again else file.mtime
+        return PathRow(file.path, file.size, mtime, file.inode, media, reason, words, credit)
+
+    def _reuse(self, file: Found, media: str | None, row: PathRow | None) -> None:
+        fresh = self._row(file, media)
+        if fresh != row:
+            with self._store.transaction():
+                self._store.put_path(fresh)
+        self._done += 1
+        self._seconds += self._durations.get(media or "", 0.0)
+        self._tell("reused", file.path)
+
+    def _bad(self, file: Found, reason: str, media: str | None, *, again: bool = False) -> None:
+        with self._store.transaction():
+            self._store.put_path(self._row(file, media, reason, again=again))
+        self._done += 1
+        self._tell("problem", file.path)
+
+    def _sweep(self, known: dict[str, PathRow]) -> None:
+        """Forget what is not there any more; what a closed folder hides may still be there."""
+        there = {file.path for file in self._scan.files}
+        gone = [path for path in known if path not in there and not self._scan.hides(path)]
+        with self._store.transaction():
+            self._store.drop_paths(gone)
+            if self._store.sweep():
+                self._store.set_meta({"groups": "stale"})
+        for path in gone:
+            self._tell("removed", path)
+
+    def _group(self) -> None:
+        if self._store.meta("groups") != "stale":
+            return
+        encoder = self._store.meta("encoder_hash")
+        shots = [shot for media in self._store.media(encoder) for shot in self._store.shots(media.id)]
+        groups = duplicate_groups(shots)
+        with self._store.transaction():
+            self._store.set_groups(groups)
+            self._store.set_meta({"groups": "fresh"})
+
+    def _tell(self, kind: EventKind, path: str) -> None:
+        if self._progress is not None:
+            total = len(self._scan.files)
+            self._progress(IndexEvent(kind, path, min(self._done, total), total, self._seconds))
+
+
+def _without_path(reason: str, root: Path, path: str) -> str:
+    """The reason without the file's own name, which stands beside it anyway."""
+    name = repr(os.path.join(root, path))
+    return reason.removeprefix(f"{name}: ").removeprefix(f"{name} ")
+
+
+def _nothing(root: Path, scan: Scan, reasons: list[str]) -> str:
+    looked = ", ".join(sorted(VIDEO_SUFFIXES))
+    shown = "".join(f"\n  {reason}" for reason in reasons[:20])
+    more = f"\n  and {len(reasons) - 20} more" if len(reasons) > 20 else ""
+    what = f"none of its {len(scan.files)} video files can be used" if scan.files else "no video file in it"
+    return f"no usable footage in {str(root)!r}: {what} (looked for {looked}){shown}{more}"
+
+
+@contextlib.contextmanager
+def _lock(place: Path) -> Iterator[None]:
+    """Hold the index for writing; the system lets go of it when this process ends, however it ends."""
+    file = open(place / "lock", "a+", encoding="utf-8")  # noqa: SIM115
+    try:
+        if not _take(file):
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise FootageError(f"the index {str(place)!r} is being built by {holder}: wait for it or stop it")
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+    finally:
+        file.close()
+
+
+def _take(file: IO[str]) -> bool:
+    try:
+        import fcntl
+    except ImportError:
+        import msvcrt
+
+        try:
+            file.seek(0x7FFF0000)
+            getattr(msvcrt, "locking")(file.fileno(), getattr(msvcrt, "LK_NBLCK"), 1)  # noqa: B009
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

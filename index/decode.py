@@ -1,0 +1,181 @@
+"""One decoding pass over a file: small frames with exact times, larger ones and sound on request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.base import FootageError
+from index.probe import main_stream, open_footage, pace, stream_rotation
+
+__all__ = ["Decoding", "Frame", "Image"]
+
+Image = NDArray[np.uint8]
+"""(height, width, 3) RGB."""
+
+SMALL_SIDE = 320
+"""Longer side of the small frames, pixels: enough for optical flow, cheap to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded frame, upright and with square pixels."""
+
+    time: Fraction
+    """Seconds since the first frame shown."""
+    image: Image
+    """The frame with its longer side at ``SMALL_SIDE`` pixels at most."""
+    source: Any = field(repr=False)
+    turns: int = 0
+    aspect: Fraction = Fraction(1)
+
+    def picture(self, side: int) -> Image:
+        """The frame with its shorter side at ``side`` pixels; ask before the next frame is decoded."""
+        width, height = _display(self.source, self.aspect)
+        scale = Fraction(side) / min(width, height)
+        return _scaled(self.source, width * scale, height * scale, self.turns)
+
+
+class Decoding:
+    """A single pass over one file, and what it met on the way.
+
+    Iterate over it once for the frames. Damaged packets are skipped and counted. ``sound`` receives every
+    decoded audio frame of the first sound stream with its time in seconds since the first picture.
+
+    Raises:
+        FootageError: on iteration, if the file cannot be opened or not one frame can be decoded.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        threads: int = 0,
+        sound: Callable[[Fraction, Any], None] | None = None,
+    ) -> None:
+        self.path = path
+        self.threads = threads
+        self.sound = sound
+        self.damaged = 0
+        """Packets that could not be decoded, and frames that came out of order or broken."""
+        self.damaged_sound = 0
+        """Packets of sound that could not be decoded."""
+        self.frames = 0
+        self.start = Fraction(0)
+        """Timestamp of the first frame shown, seconds in the container."""
+        self.end = Fraction(0)
+        """End of the last frame shown, seconds since the first."""
+        self.rate: Fraction | None = None
+        """Frames a second over the whole file, None where they vary; known after the pass."""
+        self.cut_short = False
+        """Whether the file ended in the middle, with an error."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        with open_footage(self.path) as container:
+            yield from self._frames(container)
+        if self.frames == 0:
+            raise FootageError(f"{os.fspath(self.path)!r}: not one frame of it can be decoded")
+
+    def _frames(self, container: Any) -> Iterator[Frame]:
+        stream = main_stream(container, self.path)
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = self.threads
+        base = Fraction(stream.time_base)
+        aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+        aspect = Fraction(aspect) if aspect else Fraction(1)
+        first: int | None = None
+        last = shortest = longest = length = 0
+        # Sound that is stored ahead of the first picture waits until its time is known.
+        early: list[Any] = []
+        for kind, frame in self._decoded(container, stream):
+            if kind == "sound":
+                if first is None:
+                    early.append(frame)
+                elif self.sound is not None:
+                    self.sound(_time(frame) - self.start, frame)
+                continue
+            pts = frame.pts if frame.pts is not None else (last + (length or 1) if first is not None else 0)
+            if first is None:
+                first = pts
+                self.start = pts * base
+                for waiting in early if self.sound is not None else ():
+                    self.sound(_time(waiting) - self.start, waiting)  # type: ignore[misc]
+                early.clear()
+            else:
+                gap = pts - last
+                if gap <= 0:
+                    self.damaged += 1
+                    continue
+                shortest, longest = min(shortest or gap, gap), max(longest, gap)
+            last = pts
+            self.frames += 1
+            if frame.is_corrupt:
+                self.damaged += 1
+            mean_gap = (last - first) // (self.frames - 1) if self.frames > 1 else 0
+            length = frame.duration or mean_gap
+            turns = -stream_rotation(frame) // 90 % 4
+            width, height = _display(frame, aspect)
+            scale = min(Fraction(1), Fraction(SMALL_SIDE) / max(width, height))
+            image = _scaled(frame, width * scale, height * scale, turns)
+            yield Frame((pts - first) * base, image, frame, turns, aspect)
+        if first is not None:
+            tagged = [Fraction(r) for r in (stream.average_rate, stream.guessed_rate) if r]
+            self.rate = (
+                pace(self.frames - 1, last - first, shortest, longest, base, tagged)
+                if self.frames > 1
+                else next((rate for rate in tagged if 1 <= rate <= 300), None)
+            )
+            if self.frames > 1 and longest > 0 and length > 2 * longest:
+                length = longest  # a last frame said to last for ever
+            one = length * base if length > 0 else 1 / (self.rate or Fraction(25))
+            self.end = (last - first) * base + one
+
+    def _decoded(self, container: Any, stream: Any) -> Iterator[tuple[str, Any]]:
+        """Decoded frames of both kinds in file order; what cannot be decoded is counted."""
+        import av
+
+        sounds = [s for s in container.streams.audio if s.codec_context is not None][:1] if self.sound else []
+        packets = container.demux(stream, *sounds)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.error.EOFError):
+                return
+            except av.error.FFmpegError:
+                self.damaged += 1
+                self.cut_short = True
+                return
+            picture = packet.stream.index == stream.index
+            try:
+                frames = packet.decode()
+            except (av.error.FFmpegError, ValueError):
+                if picture:
+                    self.damaged += 1
+                else:
+                    self.damaged_sound += 1
+                continue
+            for frame in frames:
+                if picture or frame.pts is not None:
+                    yield ("picture" if picture else "sound"), frame
+
+
+def _time(frame: Any) -> Fraction:
+    return Fraction(frame.pts) * Fraction(frame.time_base)
+
+
+def _display(frame: Any, aspect: Fraction) -> tuple[Fraction, Fraction]:
+    """(width, height) in square pixels before rotation."""
+    return Fraction(frame.width) * aspect, Fraction(frame.height)
+
+
+def _scaled(frame: Any, width: Fraction, height: Fraction, turns: int) -> Image:
+    size = {"width": max(2, round(width)), "height": max(2, round(height))}
+    image: Image = frame.reformat(**size, format="rgb24", interpolation="AREA").to_ndarray()
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

@@ -1,0 +1,194 @@
+"""The index of a footage folder, opened for reading."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from index.base import FootageError, Span
+from index.encoders.base import Encoder, FloatArray
+from index.store import FILE_NAME, Store
+from index.values import Hit, Media, Problem, Shot
+
+__all__ = ["STORE_NAME", "Library", "find_library", "store_folder"]
+
+STORE_NAME = ".montage"
+"""Folder beside the footage that holds its index."""
+
+
+def store_folder(root: Path, store: Path | str | None = None) -> Path:
+    """Where the index of the footage in ``root`` lies."""
+    return root / STORE_NAME if store is None else Path(os.path.abspath(store))
+
+
+def find_library(start: Path | str) -> list[Path]:
+    """Footage folders with an index: ``start`` itself, else those one level below it, sorted."""
+    start = Path(start)
+    if (start / STORE_NAME / FILE_NAME).is_file():
+        return [start]
+    try:
+        return sorted(inner for inner in start.iterdir() if (inner / STORE_NAME / FILE_NAME).is_file())
+    except OSError:
+        return []
+
+
+class Library:
+    """A footage folder and what is known of it, as it was when the library was opened.
+
+    Everything is read when it is first asked for.
+    """
+
+    def __init__(self, root: Path, store_dir: Path, store: Store) -> None:
+        self.root = root
+        """The footage folder."""
+        self.store_dir = store_dir
+        """The folder that holds the index."""
+        self._store = store
+        self._encoder: Encoder | None = None
+
+    @classmethod
+    def open(cls, folder: Path | str, store: Path | str | None = None) -> Library:
+        """Open the index of ``folder``.
+
+        Raises:
+            FootageError: if there is none, it is damaged, or a newer version wrote it.
+        """
+        root = Path(os.path.abspath(folder))
+        place = store_folder(root, store)
+        if not (place / FILE_NAME).is_file():
+            raise FootageError(
+                f"there is no index of {str(root)!r} in {str(place)!r}: run montage build-index {str(root)!r}"
+            )
+        return cls(root, place, Store(place / FILE_NAME))
+
+    @property
+    def encoder_spec(self) -> str:
+        """How the encoder is named to ``index.encoders.registry.load_encoder``."""
+        return self._store.meta("encoder")
+
+    @property
+    def encoder_name(self) -> str:
+        """Name of the encoder that the features come from."""
+        return self._store.meta("encoder_name")
+
+    @property
+    def encoder_hash(self) -> str:
+        """Hash of the encoder that the features come from."""
+        return self._store.meta("encoder_hash")
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that the features come from, loaded on first use.
+
+        Raises:
+            FootageError: if it cannot be loaded, or is not the one that the index was built with.
+        """
+        if self._encoder is None:
+            from index.encoders.registry import load_encoder
+
+            self.use_encoder(load_encoder(self.encoder_spec))
+        assert self._encoder is not None
+        return self._encoder
+
+    def use_encoder(self, encoder: Encoder) -> None:
+        """Search with ``encoder``, which must be the one that the index was built with.
+
+        Raises:
+            FootageError: if it is another.
+        """
+        if encoder.hash != self.encoder_hash:
+            raise FootageError(
+                f"the index of {str(self.root)!r} was built with the encoder {self.encoder_name!r} "
+                f"({self.encoder_hash}), not with {encoder.name!r} ({encoder.hash}): index again with "
+                f"montage build-index --encoder {encoder.name}, or use the encoder of the index"
+            )
+        self._encoder = encoder
+
+    @cached_property
+    def media(self) -> Mapping[str, Media]:
+        """Media by id, ordered by path."""
+        return MappingProxyType({media.id: media for media in self._store.media(self.encoder_hash)})
+
+    @cached_property
+    def shots(self) -> Mapping[str, Shot]:
+        """Shots by id, ordered by media path and start."""
+        return MappingProxyType({shot.id: shot for media in self.media for shot in self._store.shots(media)})
+
+    def features(self) -> tuple[FloatArray, tuple[tuple[str, Span], ...]]:
+        """((W, F) float32 features, and of each row its shot id and window), ordered as ``shots``."""
+        return self._features
+
+    @cached_property
+    def _features(self) -> tuple[FloatArray, tuple[tuple[str, Span], ...]]:
+        columns = int(self._store.meta("feature_size", "0"))
+        rows = tuple((shot.id, window) for shot in self.shots.values() for window in shot.windows)
+        parts = [self._store.features(media, columns) for media in self.media]
+        whole = np.concatenate(parts) if parts else np.zeros((0, columns), dtype=np.float32)
+        return whole, rows
+
+    @cached_property
+    def problems(self) -> tuple[Problem, ...]:
+        """Files that could not be indexed, or only in part."""
+        return tuple(self._store.problems())
+
+    def path_of(self, media: str) -> Path:
+        """The first path of a media at which a file lies.
+
+        Raises:
+            FootageError: if there is no such media, or none of its files is there any more.
+        """
+        if media not in self.media:
+            raise FootageError(f"there is no media {media!r} in the library {str(self.root)!r}")
+        for path in self.media[media].paths:
+            if (self.root / path).is_file():
+                return self.root / path
+        names = ", ".join(map(repr, self.media[media].paths))
+        raise FootageError(
+            f"{names} is not in {str(self.root)!r} any more: put it back, or run montage build-index again"
+        )
+
+    def thumbnail(self, shot: str) -> bytes:
+        """JPEG of a shot's middle frame, 320 px on its longer side.
+
+        Raises:
+            FootageError: if there is no such shot.
+        """
+        data = self._store.thumbnail(shot)
+        if data is None:
+            raise FootageError(f"there is no shot {shot!r} in the library {str(self.root)!r}")
+        return data
+
+    def search(self, text: str, k: int = 10) -> list[Hit]:
+        """The ``k`` shots that ``text`` describes best, best first.
+
+        Raises:
+            FootageError: if the encoder of the index cannot be loaded.
+        """
+        from index.query import Matcher
+
+        return Matcher(self).search(text, k)
+
+    def summary(self) -> str:
+        """One line for a person."""
+        seconds = sum(float(media.duration) for media in self.media.values())
+        parts = [f"{len(self.media)} media", f"{len(self.shots)} shots", f"{seconds / 60:.1f} minutes"]
+        if self.problems:
+            parts.append(f"{len(self.problems)} problems")
+        return f"{', '.join(parts)}; encoder {self.encoder_name}"
+
+    def dump(self) -> str:
+        """Everything that matters as sorted text: equal for equal libraries, however they were built."""
+        return self._store.dump()
+
+    def __repr__(self) -> str:
+        return f"<Library {str(self.root)!r}: {self.summary()}>"
+
+    def _repr_html_(self) -> str:
+        from index.pages import library_fragment
+
+        return library_fragment(self)

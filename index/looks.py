@@ -1,0 +1,133 @@
+"""How a shot looks, from its frames as they are decoded; memory does not grow with the shot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from index.decode import Image
+from index.motion import MovementMeter
+from index.values import Look, ShotSize
+
+__all__ = ["FaceFinder", "LookMeter", "perceptual_hash", "shot_size"]
+
+FaceFinder = Callable[[Image], Sequence[float]]
+"""Heights of the faces in an RGB frame, as shares of the frame's height."""
+
+_FACE_FRAMES = 5
+"""Frames of a shot in which faces are looked for."""
+
+
+class LookMeter:
+    """Measures one shot; push all its frames in order, then ``finish``."""
+
+    def __init__(self) -> None:
+        self._movement = MovementMeter()
+        self._sums = np.zeros(6)
+        self._sharpness: list[float] = []
+        self._count = 0
+
+    def push(self, time: Fraction, image: Image) -> None:
+        """Take the next frame of the shot."""
+        if self._movement.push(time, image):
+            self._measure(image)
+
+    def _measure(self, image: Image) -> None:
+        import cv2
+
+        small = cv2.resize(image, (96, 54), interpolation=cv2.INTER_AREA)
+        lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        saturation = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)[:, :, 1]
+        luma = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float64) / 255
+        means = lab.reshape(-1, 3).mean(axis=0, dtype=np.float64)
+        self._sums += [luma.mean(), luma.std(), float(saturation.mean()) / 255, *means]
+        self._sharpness.append(_sharpness(image))
+        self._count += 1
+
+    def finish(
+        self,
+        middle: Image,
+        *,
+        loudness: float | None = None,
+        samples: Sequence[Image] = (),
+        faces: FaceFinder | None = None,
+    ) -> Look:
+        """The look of the shot.
+
+        ``middle`` is its middle frame; ``samples`` are frames spread over it, in which ``faces`` looks.
+        """
+        brightness, contrast, saturation, *lab = (self._sums / max(1, self._count)).tolist()
+        movement = self._movement.finish()
+        found = [list(faces(image)) for image in _spread(samples, _FACE_FRAMES)] if faces else []
+        heights = sorted(max(heights) for heights in found if heights)
+        # One frame with a face may be an error; a face seen in half the frames is there.
+        seen = heights and len(heights) * 2 >= len(found)
+        return Look(
+            brightness=_unit(brightness),
+            contrast=_unit(contrast),
+            saturation=_unit(saturation),
+            lab=(round(lab[0], 3), round(lab[1], 3), round(lab[2], 3)),
+            sharpness=_unit(float(np.median(self._sharpness)) if self._sharpness else 0.0),
+            shake=_unit(movement.shake),
+            motion=round(movement.motion, 4),
+            move=movement.move,
+            size=shot_size(heights[len(heights) // 2]) if seen else None,
+            faces=max(map(len, found), default=0) if seen else 0,
+            loudness=loudness,
+            phash=perceptual_hash(middle),
+        )
+
+
+def shot_size(height: float) -> ShotSize | None:
+    """Shot size by the height of the largest face, as a share of the frame's height.
+
+    A head is about an eighth of a standing figure, so a face of .04 to .12 belongs to a figure that
+    stands in the frame from head to foot, and one above .6 fills it.
+    """
+    if height > 0.6:
+        return "ECU"
+    if height > 0.33:
+        return "CU"
+    if height > 0.12:
+        return "MS"
+    if height > 0.04:
+        return "LS"
+    return None
+
+
+def perceptual_hash(image: Image) -> int:
+    """64 bits that stay nearly the same when a picture is scaled or compressed again.
+
+    The signs of the 8 x 8 lowest frequencies of a 32 x 32 DCT about their median (Zauner 2010).
+    """
+    import cv2
+
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    low = cv2.dct(small)[:8, :8].ravel()
+    bits = low > np.median(low[1:])
+    return int(sum(1 << place for place, bit in enumerate(bits) if bit))
+
+
+def _sharpness(image: Image) -> float:
+    """Energy of the Laplacian over contrast: how fine the finest detail is, whatever the lighting."""
+    import cv2
+
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    contrast = float(gray.std())
+    if contrast < 1.0:
+        return 0.0
+    ratio = float(cv2.Laplacian(gray, cv2.CV_32F).std()) / contrast
+    return ratio / (ratio + 0.25)
+
+
+def _unit(value: float) -> float:
+    return round(min(1.0, max(0.0, value)), 4)
+
+
+def _spread(images: Sequence[Image], count: int) -> list[Image]:
+    if len(images) <= count:
+        return list(images)
+    return [images[round(i * (len(images) - 1) / (count - 1))] for i in range(count)]

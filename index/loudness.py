@@ -1,0 +1,96 @@
+"""Loudness of any stretch of a file's sound by ITU-R BS.1770-4, from one pass over it."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.base import Span
+
+__all__ = ["LoudnessMeter"]
+
+_RATE = 48000
+_BLOCK = _RATE // 10
+"""Samples in a tenth of a second: four of them make a gating block."""
+_ABSOLUTE_GATE = -70.0
+_RELATIVE_GATE = -10.0
+
+# K-weighting at 48 kHz, BS.1770-4 annex 1: a high shelf, then a high pass.
+_SHELF = (1.53512485958697, -2.69169618940638, 1.19839281085285, 1.0, -1.69065929318241, 0.73248077421585)
+_PASS = (1.0, -2.0, 1.0, 1.0, -1.99004745483398, 0.99007225036621)
+
+
+class LoudnessMeter:
+    """Takes decoded sound in order and answers for any span of it; keeps ten numbers a second.
+
+    Sound is measured as stereo: other layouts are mixed down first.
+    """
+
+    def __init__(self) -> None:
+        self._resampler: Any = None
+        self._layout = ""
+        self._state: NDArray[np.float64] | None = None
+        self._rest: NDArray[np.float64] = np.zeros((2, 0))
+        self._powers: list[float] = []
+        self._start: Fraction | None = None
+        self._taken = 0
+
+    def push(self, time: Fraction, frame: Any) -> None:
+        """Take an audio frame that starts ``time`` seconds after the first picture."""
+        import av
+
+        layout = f"{frame.format.name} {frame.layout.name} {frame.sample_rate}"
+        if layout != self._layout:
+            self._layout = layout
+            self._resampler = av.AudioResampler(format="fltp", layout="stereo", rate=_RATE)
+        if self._start is None:
+            self._start = time
+        expected = self._start + Fraction(self._taken, _RATE)
+        late = round((time - expected) * _RATE)
+        if _RATE // 5 < late < _RATE * 3600:  # a hole in the sound is silence
+            self._filter(np.zeros((2, late)))
+        frame.pts = None
+        for piece in self._resampler.resample(frame):
+            self._filter(piece.to_ndarray().astype(np.float64))
+
+    def _filter(self, samples: NDArray[np.float64]) -> None:
+        from scipy.signal import sosfilt
+
+        sections = np.array([_SHELF, _PASS])
+        if self._state is None:
+            self._state = np.zeros((2, 2, 2))
+        self._taken += samples.shape[1]
+        weighted, self._state = sosfilt(sections, np.nan_to_num(samples), axis=1, zi=self._state)
+        self._rest = np.concatenate([self._rest, weighted], axis=1)
+        count = self._rest.shape[1] // _BLOCK
+        if count:
+            blocks = self._rest[:, : count * _BLOCK].reshape(2, count, _BLOCK)
+            self._powers.extend((blocks**2).mean(axis=2).sum(axis=0).tolist())
+            self._rest = self._rest[:, count * _BLOCK :]
+
+    def loudness(self, span: Span) -> float | None:
+        """Integrated loudness of ``span`` in LUFS; -70 is silence, None where there is no sound at all."""
+        if self._start is None:
+            return None
+        first = max(0, math.floor((span.start - self._start) * 10))
+        last = math.ceil((span.end - self._start) * 10)
+        powers = np.array(self._powers[first:last])
+        if not len(powers):
+            return None
+        if len(powers) >= 4:
+            powers = np.convolve(powers, np.full(4, 0.25), mode="valid")
+        levels = _lufs(powers)
+        loud = powers[levels > _ABSOLUTE_GATE]
+        if not len(loud):
+            return _ABSOLUTE_GATE
+        gate = float(_lufs(loud.mean())) + _RELATIVE_GATE
+        kept = loud[_lufs(loud) > gate]
+        return max(_ABSOLUTE_GATE, round(float(_lufs(kept.mean())), 3))
+
+
+def _lufs(power: Any) -> Any:
+    return -0.691 + 10 * np.log10(np.maximum(power, 1e-12))

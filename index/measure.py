@@ -1,0 +1,221 @@
+"""Measure one file: its shots, how they look, and the features of their windows, from one decoding pass."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from index.base import Span
+from index.boundaries import make_detector
+from index.decode import Decoding, Frame, Image
+from index.encoders.base import Encoder, FloatArray
+from index.looks import FaceFinder, LookMeter
+from index.loudness import LoudnessMeter
+from index.probe import read_media
+from index.values import Media, Shot
+
+__all__ = ["Measurement", "measure_file", "shot_id", "thumbnail_jpeg", "tile"]
+
+WINDOW = Fraction(2)
+"""Seconds of a long take that one window covers."""
+SHORT = Fraction(4)
+"""A shot up to this many seconds is one window."""
+_EVERY = Fraction(1, 4)
+"""Seconds between the frames kept to be embedded, until it is known where windows have their middles."""
+_BATCH = 16
+"""Frames given to the encoder at once."""
+_SAMPLES = 32
+"""Small frames kept of a shot, spread evenly: its middle is taken from them, and faces are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """All that is known about one file."""
+
+    media: Media
+    shots: tuple[Shot, ...]
+    features: FloatArray = field(repr=False)
+    """(windows, feature_size) float32: the windows of all shots, in order."""
+    thumbnails: tuple[bytes, ...] = field(default=(), repr=False)
+    """A JPEG of each shot's middle frame, 320 px on its longer side."""
+    note: str = ""
+    """What was wrong with the file though it could be used, empty if nothing was."""
+
+
+def shot_id(media: str, start: Fraction) -> str:
+    """The id of a shot: the media's first 12 digits and its start in milliseconds."""
+    return f"{media[:12]}-{math.floor(start * 1000)}"
+
+
+def tile(span: Span) -> tuple[Span, ...]:
+    """Windows that tile a shot: one up to ``SHORT`` seconds, else one for about every ``WINDOW``.
+
+    Long takes are tiled from their start, so that a window is settled before the take has ended.
+    """
+    windows = []
+    start = span.start
+    while span.end - start >= SHORT + 1:
+        windows.append(Span(start, start + WINDOW))
+        start += WINDOW
+    rest = span.end - start
+    alone = not windows and rest <= SHORT
+    count = 1 if alone else max(1, math.floor(rest / WINDOW + Fraction(1, 2)))
+    edges = [start + rest * i / count for i in range(count + 1)]
+    return (*windows, *(Span(a, b) for a, b in itertools.pairwise(edges)))
+
+
+def thumbnail_jpeg(image: Image) -> bytes:
+    """A small frame as JPEG."""
+    import cv2
+
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(image[:, :, ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 82])
+    return bytes(data)
+
+
+def measure_file(
+    path: Path | str,
+    encoder: Encoder | None,
+    *,
+    root: Path | str | None = None,
+    content: str | None = None,
+    detector: str = "fast",
+    faces: FaceFinder | None = None,
+    threads: int = 0,
+) -> Measurement:
+    """Measure the file at ``path`` in one decoding pass.
+
+    Without an encoder the features have no columns. ``root`` is the footage folder that the media's path
+    is relative to, ``content`` the content id where it is known, ``threads`` the decoder's (0: one a core).
+
+    Raises:
+        FootageError: if the file is no footage or nothing of it can be decoded.
+    """
+    media = read_media(path, root=root, content=content)
+    meter = LoudnessMeter() if media.audio else None
+    decoding = Decoding(path, threads=threads, sound=meter.push if meter else None)
+    finder = make_detector(detector)
+    taker = _Taker(media.id, encoder, faces)
+    held: deque[tuple[Fraction, Image]] = deque()
+    boundaries: deque[Fraction] = deque()
+    for frame in decoding:
+        boundaries.extend(finder.push(frame.time, frame.image))
+        taker.keep(frame)
+        held.append((frame.time, frame.image))
+        while held[0][0] < frame.time - finder.lag:
+            taker.push(*held.popleft(), boundaries)
+    boundaries.extend(finder.finish())
+    while held:
+        taker.push(*held.popleft(), boundaries)
+    taker.close(decoding.end)
+    shots = taker.shots
+    if meter is not None:  # sound may lag behind the picture in a file, so it is asked last
+        shots = [replace(s, look=replace(s.look, loudness=meter.loudness(s.span))) for s in shots]
+    return Measurement(
+        media=replace(media, duration=decoding.end, start=decoding.start, rate=decoding.rate),
+        shots=tuple(shots),
+        features=taker.features(),
+        thumbnails=tuple(taker.thumbnails),
+        note=_note(decoding, media.duration),
+    )
+
+
+class _Taker:
+    """Takes frames in order, and makes shots of them; holds a few seconds at a time."""
+
+    def __init__(self, media: str, encoder: Encoder | None, faces: FaceFinder | None) -> None:
+        self.shots: list[Shot] = []
+        self.thumbnails: list[bytes] = []
+        self._media = media
+        self._encoder = encoder
+        self._faces = faces
+        self._candidates: deque[tuple[Fraction, Image]] = deque()
+        self._next_candidate = Fraction(0)
+        self._batch: list[Image] = []
+        self._rows: list[FloatArray] = []
+        self._begin(Fraction(0))
+
+    def _begin(self, start: Fraction) -> None:
+        self._start = self._window = start
+        self._meter = LookMeter()
+        self._samples: list[tuple[Fraction, Image]] = []
+        self._stride = _EVERY
+        self._next_sample = start
+
+    def keep(self, frame: Frame) -> None:
+        """Keep a frame to be embedded, if one is due."""
+        if self._encoder is not None and frame.time >= self._next_candidate:
+            self._candidates.append((frame.time, frame.picture(self._encoder.image_size)))
+            self._next_candidate = frame.time + _EVERY
+
+    def push(self, time: Fraction, image: Image, boundaries: deque[Fraction]) -> None:
+        """Take the next frame once it is known whether a shot begins with it."""
+        if boundaries and time >= boundaries[0]:
+            self.close(boundaries.popleft())
+        self._meter.push(time, image)
+        if time >= self._next_sample:
+            self._samples.append((time, image))
+            self._next_sample = time + self._stride
+            if len(self._samples) > _SAMPLES:
+                self._samples = self._samples[::2]
+                self._stride *= 2
+        if time - self._window >= SHORT + 1:
+            self._embed(Span(self._window, self._window + WINDOW))
+            self._window += WINDOW
+
+    def close(self, end: Fraction) -> None:
+        """End the shot at ``end`` and begin the next."""
+        span = Span(self._start, end)
+        windows = tile(span)
+        for window in windows:
+            if window.start >= self._window:
+                self._embed(window)
+        middle = min(self._samples, key=lambda sample: abs(sample[0] - span.middle))[1]
+        look = self._meter.finish(middle, samples=[image for _, image in self._samples], faces=self._faces)
+        name = shot_id(self._media, span.start)
+        self.shots.append(Shot(id=name, media=self._media, span=span, windows=windows, look=look))
+        self.thumbnails.append(thumbnail_jpeg(middle))
+        self._begin(end)
+
+    def _embed(self, window: Span) -> None:
+        if self._encoder is None:
+            return
+        within = [c for c in self._candidates if window.contains(c[0])] or self._candidates
+        self._batch.append(min(within, key=lambda c: abs(c[0] - window.middle))[1])
+        while len(self._candidates) > 1 and self._candidates[0][0] < window.end - _EVERY:
+            self._candidates.popleft()
+        if len(self._batch) >= _BATCH:
+            self._encode()
+
+    def _encode(self) -> None:
+        if self._encoder is not None and self._batch:
+            self._rows.append(np.asarray(self._encoder.encode_images(self._batch), dtype=np.float32))
+            self._batch.clear()
+
+    def features(self) -> FloatArray:
+        """The features of all windows so far."""
+        self._encode()
+        if self._rows:
+            return np.concatenate(self._rows)
+        columns = self._encoder.feature_size if self._encoder is not None else 0
+        return np.zeros((sum(len(shot.windows) for shot in self.shots), columns), dtype=np.float32)
+
+
+def _note(decoding: Decoding, promised: Fraction) -> str:
+    notes = []
+    if decoding.damaged:
+        notes.append(f"{decoding.damaged} damaged places in the picture were skipped")
+    if decoding.damaged_sound:
+        notes.append(f"{decoding.damaged_sound} damaged places in the sound were skipped")
+    if promised - decoding.end > max(Fraction(1, 2), promised / 50):
+        notes.append(
+            f"it ends at {float(decoding.end):.2f} s of {float(promised):.2f} s: cut short or damaged"
+        )
+    elif decoding.cut_short:
+        notes.append("it ends in the middle of a frame: cut short")
+    return "; ".join(notes)
