@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from index.base import FootageError, file_sha256, import_torch
 from index.encoders.base import Calibration, FloatArray
+from index.encoders.labels import load_vectors, unit, vector_key
+from index.encoders.texts import TEXT_SIZE, encode_e5, encode_minilm, gloss
 
 __all__ = ["EmbeddedEncoder"]
 
@@ -26,6 +28,11 @@ WEIGHTS_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f85
 PREPROCESSING = "lite2-260-logits-1"
 """Changes whenever the features of the same frame would."""
 CLASSES = 1000
+TEMPERATURE = 2.0
+"""Of the softmax over class scores: 1 trusts the first label too much, 4 says nothing."""
+E5_WEIGHT = {"en": 1 / 3, "zh": 1.0}
+"""Share of E5 beside MiniLM's 1, chosen on English captions; Chinese has no such captions: equal shares."""
+REACH = 10
 BATCH = 16
 """Frames in one forward pass: beyond this a CPU gains nothing."""
 
@@ -60,6 +67,11 @@ class EmbeddedEncoder:
         net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
         return net.eval().to(memory_format=torch.channels_last)
 
+    @property
+    def text_key(self) -> str:
+        """What a cached text vector of this encoder depends on besides the text."""
+        return vector_key()
+
     def encode_images(self, frames: Sequence[NDArray[np.uint8]]) -> FloatArray:
         """(N, 1000) float32 class scores (logits less their mean) of N RGB frames, (height, width, 3) uint8.
 
@@ -81,17 +93,58 @@ class EmbeddedEncoder:
             out.append(logits.numpy() - logits.numpy().mean(axis=1, keepdims=True))
         return np.concatenate(out).astype(np.float32, copy=False)
 
-    def encode_texts(self, texts: Sequence[str], language: str = "en") -> FloatArray:
-        """(M, D) L2-normalised float32 vectors of M texts in one ISO 639-1 language."""
-        from index.encoders.labels import centre
+    def class_weights(self) -> FloatArray:
+        """(1000, 1280) float32: the last layer's weights, one row a class."""
+        return np.asarray(self._net._fc.weight.detach().numpy(), np.float32)
 
-        return centre(texts, language)
+    def encode_texts(self, texts: Sequence[str], language: str = "en") -> FloatArray:
+        """(M, 768) L2-normalised float32 vectors of M texts in one ISO 639-1 language.
+
+        MiniLM's vector beside E5's, each less the mean of the background sentences. Chinese goes to MiniLM by
+        way of the glossary; what no glossary knows has E5's part alone.
+        """
+        known = load_vectors()
+        column = "zh" if language == "zh" else "en"
+        e5 = encode_e5(texts) - known[f"e5_{column}"].mean(axis=0)
+        english = [text if language == "en" else gloss(text) if language == "zh" else "" for text in texts]
+        rows = [row for row, text in enumerate(english) if text]
+        minilm = np.zeros((len(texts), TEXT_SIZE), np.float32)
+        if rows:
+            vectors = encode_minilm([english[row] for row in rows])
+            minilm[rows] = unit(vectors - known[f"minilm_{column}"].mean(axis=0))
+        return unit(np.hstack([minilm, E5_WEIGHT.get(language, 1.0) * unit(e5)]))
 
     def project(self, features: FloatArray, language: str = "en") -> FloatArray:
-        """(N, D) L2-normalised float32 vectors of features in the space of ``language``'s texts."""
-        from index.encoders.labels import conse
+        """(N, 768) L2-normalised float32 vectors of (N, 1000) class scores, the same for every language."""
+        known = load_vectors()
+        scores = np.asarray(features, np.float32)
+        raised = np.exp((scores - scores.max(axis=1, keepdims=True)) / TEMPERATURE)
+        shares = raised / raised.sum(axis=1, keepdims=True)
+        halves = [
+            unit(unit(shares @ known[f"{model}_labels"]) + unit(unit(scores) @ known[f"{model}_map"]))
+            for model in ("minilm", "e5")
+        ]
+        return unit(np.hstack(halves))
 
-        return conse(features, language)
+    def background(self, language: str = "en") -> FloatArray:
+        """(B, 768) the vectors of the background sentences, without running a model."""
+        known = load_vectors()
+        column = "zh" if language == "zh" else "en"
+        parts = [unit(known[f"{m}_{column}"] - known[f"{m}_{column}"].mean(axis=0)) for m in ("minilm", "e5")]
+        if language not in ("en", "zh"):
+            parts[0] = np.zeros_like(parts[0])
+        return unit(np.hstack([parts[0], E5_WEIGHT.get(language, 1.0) * parts[1]]))
+
+    def reach(self, texts: FloatArray) -> FloatArray:
+        """(M,) the cosine that each text could have at best: its mean with the ``REACH`` nearest classes.
+
+        A sentence about dogs comes near to pictures of dogs; one about the law comes near to nothing, and its
+        small cosines are all that it can have. Cosines are weighed by it.
+        """
+        known = load_vectors()
+        classes = unit(np.hstack([known["minilm_labels"], known["e5_labels"]]))
+        near = np.sort(texts @ classes.T, axis=1)[:, -REACH:]
+        return np.asarray(near.mean(axis=1), np.float32)
 
 
 def _fit(frame: NDArray[np.uint8]) -> FloatArray:
