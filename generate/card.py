@@ -325,7 +325,7 @@ class _Gradient:
         self._phase = self._rng.uniform(0, 2 * np.pi, 3)
         self._turn = self._rng.uniform(0, 2 * np.pi)
         self._vignette = self._make_vignette(width / longer, height / longer)
-        # Triangular noise, the least that removes bands; a larger sheet is moved about so that it never stands.
+        # Triangular noise removes bands best; a larger sheet is moved about so that it never stands still.
         sheet = self._rng.uniform(-1, 1, (2, height + 64, width + 64)).sum(axis=0)
         self._noise: Field = (sheet * GRAIN * np.sqrt(1.5)).astype(np.float32)
 
@@ -358,4 +358,4 @@ class _Gradient:
         width, height = self._size
         across, down = (index * 29) % 64, (index * 43) % 64
         noise = self._noise[down : down + height, across : across + width]
-        return np.clip(picture + noise[..., None] + 0.5, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(picture + noise[..., None] + 0.5, 0, 255), np.uint8)
