@@ -92,7 +92,7 @@ def beam_search(
     free = float(price[last_slot >= 0].sum())
     hashes = np.random.default_rng(seed).integers(1, 2**63, size=chain.size + 1, dtype=np.uint64)
     hashes[chain.size] = 0
-    limit = np.inf if upper is None else upper - 1 + 1e-6
+    limit = np.finfo(np.float64).max if upper is None else upper - 1 + 1e-6
     dropped = np.inf
     history: list[tuple[IntArray, IntArray]] = []
     states = _States(

@@ -10,8 +10,8 @@ from montage.lagrange import Chain, FloatArray, marginals
 
 __all__ = ["Closed", "close_with_cp_sat"]
 
-DETERMINISTIC_SHARE = 0.5
-"""CP-SAT's deterministic seconds given per second of the wall limit."""
+EFFORT = 1.0
+"""CP-SAT's deterministic seconds: what it has not closed by then it seldom closes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def close_with_cp_sat(
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = seed
     solver.parameters.max_time_in_seconds = seconds
-    solver.parameters.max_deterministic_time = seconds * DETERMINISTIC_SHARE
+    solver.parameters.max_deterministic_time = EFFORT
     status = solver.solve(model)
     if status == cp_model.INFEASIBLE:
         return Closed(path=None, bound=np.inf if upper is None else upper, arcs=count)

@@ -14,10 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ascent", "Chain", "ascend", "marginals"]
+__all__ = ["Ascent", "Chain", "marginals"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+MEMORY = 0.9
+"""Share of the last direction in the next."""
+PATIENCE = 15
+"""Steps without progress before steps get shorter."""
+SHRINK = 0.8
+"""Factor by which they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +80,6 @@ class Chain:
         return [u + e for u, e in zip(self.unary, np.split(extra, bounds), strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class Ascent:
-    """What raising the prices gave."""
-
-    bound: float
-    """The best lower bound."""
-    price: FloatArray
-    """(size,) the prices that give it."""
-    path: list[int]
-    """The relaxed path at the last prices; it may take cells twice."""
-    steps: int
-
-
 def _forward(priced: list[FloatArray], pair: list[FloatArray]) -> list[FloatArray]:
     cost = priced[0]
     out = [cost]
@@ -119,49 +113,54 @@ def marginals(chain: Chain, price: FloatArray) -> tuple[list[FloatArray], list[F
     return priced, forward, backward[::-1]
 
 
-def ascend(
-    chain: Chain,
-    price: FloatArray,
-    upper: float | None,
-    steps: int,
-    *,
-    length: float = 1.0,
-    patience: int = 6,
-    stop: Callable[[], bool] | None = None,
-) -> Ascent:
-    """Raise the lower bound by at most ``steps`` subgradient steps from ``price``.
+class Ascent:
+    """Prices on their way up; ``run`` goes on where the last one stopped, also with fewer choices."""
 
-    ``upper`` is the cost of a known answer, None where there is none yet; ``length`` scales Polyak's step and
-    shrinks after ``patience`` steps without progress. ``stop`` is asked before each step.
-    """
-    best, best_price = -np.inf, price
-    path: list[int] = []
-    direction = np.zeros(chain.size)
-    stalled = done = 0
-    for done in range(1, steps + 1):  # noqa: B007 - reported below
-        forward = _forward(chain.priced(price), chain.pair)
-        path = _trace(forward, chain.pair)
-        bound = float(forward[-1].min() - price.sum())
-        if bound > best + 1e-9:
-            best, best_price, stalled = bound, price, 0
-        else:
-            stalled += 1
-            if stalled >= patience:
-                length, stalled = length * 0.6, 0
-                price, direction = best_price, np.zeros(chain.size)
-                if length < 1e-3:
-                    break
-                continue
-        gradient = (chain.counts(path)[: chain.size] - 1).astype(np.float64)
-        gradient[(price <= 0) & (gradient < 0)] = 0
-        # A share of the last direction damps the zigzag (Camerini, Fratta and Maffioli 1975).
-        direction = gradient + 0.5 * direction
-        direction[(price <= 0) & (direction < 0)] = 0
-        norm = float(direction @ direction)
-        if norm == 0 or not gradient.any() or (upper is not None and upper - best < 1 - 1e-6):
-            break
-        if stop is not None and stop():
-            break
-        target = upper if upper is not None else bound + max(1.0, abs(bound) * 0.02)
-        price = np.maximum(0.0, price + length * max(1.0, target - bound) / norm * direction)
-    return Ascent(bound=best, price=best_price, path=path, steps=done)
+    def __init__(self, price: FloatArray) -> None:
+        self.price = price
+        """(size,) the best prices so far."""
+        self.bound = -np.inf
+        """The lower bound that they give."""
+        self.steps = 0
+        """Steps taken."""
+        self._now = price
+        self._direction = np.zeros_like(price)
+        self._length = 1.0
+        self._stalled = 0
+
+    def run(
+        self, chain: Chain, upper: float | None, steps: int, stop: Callable[[], bool] | None = None
+    ) -> list[int]:
+        """At most ``steps`` subgradient steps; returns the relaxed path at the last prices.
+
+        ``upper`` is the cost of a known answer, None where there is none yet. ``stop`` is asked after each
+        step. A path that takes no cell twice is an answer.
+        """
+        path: list[int] = []
+        for _ in range(steps):
+            self.steps += 1
+            forward = _forward(chain.priced(self._now), chain.pair)
+            path = _trace(forward, chain.pair)
+            bound = float(forward[-1].min() - self._now.sum())
+            if bound > self.bound + 1e-9:
+                self.bound, self.price, self._stalled = bound, self._now, 0
+            else:
+                self._stalled += 1
+                if self._stalled >= PATIENCE:
+                    self._length, self._stalled = self._length * SHRINK, 0
+            gradient = (chain.counts(path)[: chain.size] - 1).astype(np.float64)
+            gradient[(self._now <= 0) & (gradient < 0)] = 0
+            # A large share of the last directions damps the zigzag (Camerini, Fratta and Maffioli 1975).
+            # Going back to the best prices after a stall was tried and is worse where shots are short.
+            direction = gradient + MEMORY * self._direction
+            direction[(self._now <= 0) & (direction < 0)] = 0
+            norm = float(direction @ direction)
+            if not gradient.any() or norm == 0 or (upper is not None and upper - self.bound < 1 - 1e-6):
+                break
+            if stop is not None and stop():
+                break
+            target = upper if upper is not None else bound + max(1.0, abs(bound) * 0.02)
+            self._direction = direction
+            length = self._length * max(1.0, target - bound) / norm
+            self._now = np.maximum(0.0, self._now + length * direction)
+        return path

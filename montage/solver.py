@@ -19,21 +19,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montage.beam import beam_search
-from montage.lagrange import Chain, FloatArray, IntArray, ascend, marginals
+from montage.lagrange import Ascent, Chain, FloatArray, IntArray, marginals
 
 __all__ = ["InfeasibleError", "Problem", "Solution", "solve"]
 
 SCALE = 1_000_000
 """Costs given as floats are rounded to multiples of 1 / SCALE."""
-ROUNDS = (30, 40, 60, 80)
-"""Subgradient steps before each beam search."""
-WIDTHS = (40, 120, 300, 600)
+ROUNDS = (30, 50, 80, 160, 320)
+"""Subgradient steps before each beam search; the last only where a proof is in reach."""
+WIDTHS = (40, 120, 300, 600, 600)
 """Partial answers held by each beam search."""
 PROOF_WIDTH = 6_000
 """Partial answers held by the search that tries to prove the rest."""
-PROOF_CHOICES = 2_500
-"""With more choices left than this, the proof is not tried."""
-CP_SAT_ARCS = 20_000
+FEW = 8
+"""Choices a slot, on average, that are so few that the wide search is tried at once."""
+PROOF_CHOICES = 600
+"""With more choices left than this, and than twelve a slot, the proof is not tried."""
+CP_SAT_ARCS = 6_000
 """CP-SAT is not given more arcs than this: past that it burns its time for nothing."""
 WINDOW = 24
 """Slots in a window that is searched anew while the others stay."""
@@ -205,14 +207,14 @@ def _repair(chain: Chain, path: list[int]) -> list[int] | None:
 class _Search:
     """One run: the best answer, the best bound and the prices so far."""
 
-    def __init__(self, chain: Chain, seed: int, stop: Callable[[], bool]) -> None:
+    def __init__(self, chain: Chain, price: FloatArray, seed: int, stop: Callable[[], bool]) -> None:
         self.chain = chain
         self.seed = seed
         self.stop = stop
         self.path: list[int] | None = None
         self.upper: float | None = None
         self.lower = -np.inf
-        self.price: FloatArray = np.zeros(chain.size)
+        self.ascent = Ascent(price)
         self.stats: dict[str, float] = {"choices": float(sum(map(len, chain.unary))), "cells": chain.size}
 
     def closed(self) -> bool:
@@ -227,15 +229,14 @@ class _Search:
         if self.upper is None or cost < self.upper:
             self.path, self.upper = path, cost
 
-    def raise_bound(self, steps: int, length: float = 1.0) -> None:
-        ascent = ascend(self.chain, self.price, self.upper, steps, length=length, stop=self.stop)
-        self.stats["steps"] = self.stats.get("steps", 0) + ascent.steps
-        if ascent.bound > self.lower:
-            self.lower, self.price = ascent.bound, ascent.price
-        self.offer(ascent.path if self.chain.valid(ascent.path) else _repair(self.chain, ascent.path))
+    def raise_bound(self, steps: int) -> None:
+        path = self.ascent.run(self.chain, self.upper, steps, self.stop)
+        self.stats["steps"] = self.ascent.steps
+        self.lower = max(self.lower, self.ascent.bound)
+        self.offer(path if self.chain.valid(path) else _repair(self.chain, path))
 
     def beam(self, width: int) -> None:
-        found = beam_search(self.chain, self.price, self.upper, width, seed=self.seed, stop=self.stop)
+        found = beam_search(self.chain, self.ascent.price, self.upper, width, seed=self.seed, stop=self.stop)
         self.offer(found.path)
         self.lower = max(self.lower, found.bound)
         self.stats["widest"] = max(self.stats.get("widest", 0), found.widest)
@@ -244,8 +245,8 @@ class _Search:
         """The choices of each slot that may be in a better answer, and those of the best one."""
         assert self.upper is not None
         assert self.path is not None
-        _, forward, backward = marginals(self.chain, self.price)
-        limit = self.upper - 1 + 1e-6 + float(self.price.sum())
+        _, forward, backward = marginals(self.chain, self.ascent.price)
+        limit = self.upper - 1 + 1e-6 + float(self.ascent.price.sum())
         return [
             np.union1d(np.flatnonzero(f + b <= limit), [k])
             for f, b, k in zip(forward, backward, self.path, strict=True)
@@ -291,7 +292,7 @@ class _Search:
             size=chain.size,
         )
         now = part.cost([int(np.searchsorted(kept[i - start], path[i])) for i in range(start, end)])
-        found = beam_search(part, self.price, now, width, seed=self.seed, stop=self.stop)
+        found = beam_search(part, self.ascent.price, now, width, seed=self.seed, stop=self.stop)
         if found.path is None:
             return False
         path = list(path)
@@ -313,9 +314,9 @@ def solve(
     """The cheapest valid answer, or the best one found within ``time_limit`` seconds, with its bound.
 
     The work is counted in steps, so that the same problem and ``seed`` give the same answer, unless the time
-    limit strikes. ``warm`` is an answer to start from (one choice a slot; it is repaired where it takes a cell
-    twice), ``multipliers`` those of a similar problem with the same cells. ``cancel`` is asked often; once
-    true, the best so far is returned.
+    limit strikes. ``warm`` is an answer to start from (one choice a slot; it is repaired where it takes a
+    cell twice), ``multipliers`` those of a similar problem with the same cells. ``cancel`` is asked often;
+    once true, the best so far is returned.
 
     Raises:
         InfeasibleError: if there is no valid answer, or none was found in the time.
@@ -327,16 +328,17 @@ def solve(
     def stop() -> bool:
         return time.perf_counter() - start > time_limit or (cancel is not None and cancel())
 
-    search = _Search(chain, seed, stop)
+    price = np.zeros(chain.size)
+    if multipliers is not None and chain.size:
+        known = cells < len(multipliers)
+        price[known] = np.maximum(0.0, multipliers[cells[known]] * scale)
+    search = _Search(chain, price, seed, stop)
     if warm is not None:
         if len(warm) != len(chain) or any(
             not 0 <= k < len(u) for k, u in zip(warm, chain.unary, strict=True)
         ):
             raise ValueError(f"the warm answer does not fit a problem of {len(chain)} slots: {warm!r}")
         search.offer(_repair(chain, list(warm)))
-    if multipliers is not None and len(cells):
-        known = cells < len(multipliers)
-        search.price[known] = np.maximum(0.0, multipliers[cells[known]] * scale)
     method, maps = _run(search, start, time_limit)
     if search.path is None or search.upper is None:
         raise InfeasibleError(f"no valid answer to a problem of {len(chain)} slots was found")
@@ -345,7 +347,7 @@ def solve(
         path = [int(k[p]) for k, p in zip(kept, path, strict=True)]
     lower = min(search.upper, float(np.ceil(search.lower - 1e-6)))
     prices = np.zeros(max((int(u.max()) for u in problem.uses if u.size), default=-1) + 1)
-    prices[cells] = search.price / scale
+    prices[cells] = search.ascent.price / scale
     return Solution(
         choice=tuple(path),
         objective=search.upper / scale,
@@ -360,11 +362,14 @@ def solve(
 def _run(search: _Search, start: float, time_limit: float) -> tuple[str, list[list[IntArray]]]:
     """Work until closed or out of steps; returns (what closed it, the prunings in order)."""
     maps: list[list[IntArray]] = []
-    for number, (steps, width) in enumerate(zip(ROUNDS, WIDTHS, strict=True)):
-        search.raise_bound(steps, 1.0 if number == 0 else 0.5)
+    for steps, width in zip(ROUNDS, WIDTHS, strict=True):
+        if steps == ROUNDS[-1] and _choices(search.chain) > 4 * PROOF_CHOICES:
+            break
+        search.raise_bound(steps)
         if search.closed():
             return "lagrange", maps
-        search.beam(width)
+        # Where little is left a wide search costs little, and may prove it at once.
+        search.beam(PROOF_WIDTH if _choices(search.chain) <= FEW * len(search.chain) else width)
         if search.closed():
             return "beam", maps
         if search.stop():
@@ -375,20 +380,28 @@ def _run(search: _Search, start: float, time_limit: float) -> tuple[str, list[li
         while search.windows(WIDTHS[1]) and not search.stop():
             pass
         maps.append(search.prune())
-    if sum(map(len, search.chain.unary)) <= PROOF_CHOICES:
-        search.beam(PROOF_WIDTH)
-        if search.closed():
-            return "search", maps
-        limit = time_limit - (time.perf_counter() - start)
-        if limit > 0:
-            from montage.closing import close_with_cp_sat
+    if not _in_reach(search.chain):
+        return "limit", maps
+    search.beam(PROOF_WIDTH)
+    if search.closed():
+        return "search", maps
+    limit = time_limit - (time.perf_counter() - start)
+    if limit > 0:
+        from montage.closing import close_with_cp_sat
 
-            closed = close_with_cp_sat(
-                search.chain, search.price, search.path, search.upper, limit, search.seed, CP_SAT_ARCS
-            )
-            if closed is not None:
-                search.offer(closed.path)
-                search.lower = max(search.lower, closed.bound)
-                search.stats["arcs"] = closed.arcs
-            return "cp-sat", maps
-    return "limit", maps
+        closed = close_with_cp_sat(
+            search.chain, search.ascent.price, search.path, search.upper, limit, search.seed, CP_SAT_ARCS
+        )
+        if closed is not None:
+            search.offer(closed.path)
+            search.lower = max(search.lower, closed.bound)
+            search.stats["arcs"] = closed.arcs
+    return "cp-sat", maps
+
+
+def _choices(chain: Chain) -> int:
+    return sum(map(len, chain.unary))
+
+
+def _in_reach(chain: Chain) -> bool:
+    return _choices(chain) <= max(PROOF_CHOICES, min(4 * PROOF_CHOICES, 12 * len(chain)))
