@@ -286,13 +286,16 @@ def join_film(
     """Join segments and sound into one file without encoding anything.
 
     Every packet is put at its frame's place on the film's own clock, whatever its segment's container
-    says, so that no join shifts what follows it.
+    says, so that no join shifts what follows it: shown where its frame belongs, decoded one frame after
+    the packet before it, with one reordering delay for the whole film (a very short segment by itself
+    would have less).
 
     Raises:
         MontageError: if a segment's codec parameters differ from those of the first.
     """
     import av
 
+    delay = max(_delay(path, form) for path in dict.fromkeys(segments))
     with av.open(
         str(output), "w", format="mp4", options={"movflags": "+faststart", "write_tmcd": "0"}
     ) as film:
@@ -322,7 +325,7 @@ def join_film(
                         if packet.pts is None or packet.dts is None:
                             continue
                         packet.pts = start * form.ticks + int(packet.pts * scale)
-                        packet.dts = start * form.ticks + int(packet.dts * scale)
+                        packet.dts = (start + count - delay) * form.ticks
                         packet.duration = form.ticks
                         packet.time_base = Fraction(1, form.timescale)
                         packet.stream = picture
@@ -339,6 +342,17 @@ def join_film(
                 pending.stream = voice
                 film.mux(pending)
                 pending = next(waiting)
+
+
+def _delay(path: Path, form: Format) -> int:
+    """By how many frames decoding runs ahead of showing in a segment."""
+    import av
+
+    with av.open(str(path)) as piece:
+        first = next(piece.demux(piece.streams.video[0]))
+        if first.pts is None or first.dts is None:
+            return 0
+        return round((first.pts - first.dts) * Fraction(first.time_base or 1) * form.fps)
 
 
 def _write_captions(timeline: Timeline, output: Path) -> Path | None:

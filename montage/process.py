@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
 from index.base import ffmpeg_path
 from montage.values import FilmError
@@ -26,7 +29,7 @@ def run_ffmpeg(
     arguments: Sequence[str],
     *,
     what: str,
-    data: bytes | None = None,
+    data: Iterable[bytes] | None = None,
     cancel: Cancel | None = None,
     level: str = "error",
 ) -> tuple[bytes, str]:
@@ -35,7 +38,7 @@ def run_ffmpeg(
     Args:
         arguments: Everything after the global options.
         what: What is being done, for the message of an error ("render frames 0 to 50 from a.mp4").
-        data: Standard input, None for none.
+        data: Standard input, written piece by piece as ffmpeg takes it; None for none.
         cancel: Asked while it runs.
         level: ffmpeg's log level.
 
@@ -59,21 +62,33 @@ def run_ffmpeg(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        waiting = data
+        feeder: Thread | None = None
+        if data is not None and process.stdin is not None:
+            feeder = Thread(target=_feed, args=(process.stdin, data), daemon=True)
+            process.stdin = None  # else communicate() would close it
+            feeder.start()
         try:
             while True:
                 try:
-                    out, err = process.communicate(waiting, timeout=None if cancel is None else POLL_SECONDS)
+                    out, err = process.communicate(timeout=None if cancel is None else POLL_SECONDS)
                     break
                 except subprocess.TimeoutExpired:
-                    waiting = None
                     if cancel is not None and cancel():
                         raise FilmError(f"cancelled while trying to {what}") from None
         finally:
             if process.poll() is None:
                 process.kill()
+            if feeder is not None:
+                feeder.join()
     text = err.decode("utf-8", "replace").strip()
     if process.returncode != 0:
         last = "\n  ".join(text.splitlines()[-6:]) or f"exit code {process.returncode}"
         raise FilmError(f"ffmpeg could not {what}:\n  {last}")
     return out, text
+
+
+def _feed(pipe: IO[bytes], data: Iterable[bytes]) -> None:
+    """Write all of the data; an ffmpeg that ends early says why itself."""
+    with suppress(BrokenPipeError), pipe:
+        for piece in data:
+            pipe.write(piece)

@@ -65,6 +65,7 @@ _SCALE_MATRICES = {
     "bt709": "bt709", "smpte170m": "smpte170m", "bt470bg": "bt470", "fcc": "fcc", "smpte240m": "smpte240m",
     "bt2020nc": "bt2020", "bt2020c": "bt2020",
 }  # fmt: skip
+_FILTER_MATRICES = {"bt470": "bt470bg", "bt2020": "bt2020nc"}
 _TAGS = "range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
 
 
@@ -203,8 +204,16 @@ def _fitting(clip: Clip, form: Format) -> str:
             "format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv",
         ]
     else:
-        into = f":in_color_matrix={matrix}" if matrix else ""
-        chain.append(f"scale={size}:flags={flags}{into}:out_color_matrix=bt709:out_range=tv")
+        # swscale changes a matrix by way of RGB, slowly and a level too dark; the colorspace filter does
+        # not. Primaries and transfer are the same to the eye in all of SDR and stay as they are.
+        stay = matrix or "bt709"
+        into = f"in_color_matrix={stay}:" if matrix else ""
+        chain.append(f"scale={size}:flags={flags}:{into}out_color_matrix={stay}:out_range=tv")
+        chain.append("format=yuv420p")
+        if stay != "bt709":
+            name = _FILTER_MATRICES.get(stay, stay)
+            chain.append(f"setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace={name}")
+            chain.append("colorspace=space=bt709:trc=bt709:primaries=bt709:range=tv:format=yuv420p")
     chain += ["format=yuv420p", frame, "setsar=1", f"setparams={_TAGS}"]
     return ",".join(chain)
 

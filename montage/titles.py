@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -135,8 +136,8 @@ def title_card(text: str, *, size: tuple[int, int], fps: Fraction, frames: int, 
             os.unlink(temporary)
 
 
-def _frames(drawn: NDArray[np.uint8], fps: Fraction, frames: int) -> bytes:
-    """All frames of the card as RGB bytes, one after the other."""
+def _frames(drawn: NDArray[np.uint8], fps: Fraction, frames: int) -> Iterator[bytes]:
+    """The frames of the card as RGB bytes, one after the other."""
     moviepy: Any = importlib.import_module("moviepy")
     effects: Any = importlib.import_module("moviepy.video.fx")
 
@@ -149,14 +150,12 @@ def _frames(drawn: NDArray[np.uint8], fps: Fraction, frames: int) -> bytes:
     )
     card = moviepy.CompositeVideoClip([ground, words])
     times = [float(n / Fraction(fps)) for n in range(frames)]
-    shown: list[bytes] = []
     still: bytes | None = None
     for time in times:
         if fade <= time < seconds - fade:
             # Between the fades nothing moves: one frame serves for all of them.
             still = still or np.asarray(card.get_frame(time), dtype=np.uint8).tobytes()
-            shown.append(still)
+            yield still
         else:
-            shown.append(np.asarray(card.get_frame(time), dtype=np.uint8).tobytes())
+            yield np.asarray(card.get_frame(time), dtype=np.uint8).tobytes()
     card.close()
-    return b"".join(shown)
