@@ -21,11 +21,14 @@ class Calibration:
     temperature: float
     """Softmax temperature of the cosines, or the scale of the encoder's own sigmoid."""
     bias: float = 0.0
-    """Bias of the encoder's own sigmoid (SigLIP); 0 for a softmax."""
+    """Bias of the encoder's own sigmoid (SigLIP); for a softmax, how far a sentence must be ahead of the mean
+    of the background for an even chance, in units of the cosine."""
     kind: str = "softmax"
     """``softmax`` (over the background sentences) or ``sigmoid``."""
     threshold: float = 0.5
     """A best match below this is no good match: a gap."""
+    background: float | None = None
+    """Temperature at which the background sentences are pooled; None: ``temperature``."""
 
 
 @runtime_checkable

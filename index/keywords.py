@@ -1,0 +1,228 @@
+"""Words of a sentence against the words that come with footage: names, sidecar text, metadata.
+
+The first of the two ways in which *Write-A-Video* (SIGGRAPH Asia 2019) finds candidate shots. Words are
+compared as stems, so that "dogs running" meets ``dog-run.mp4``; a Chinese sentence also meets English names,
+by way of a glossary.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from index.encoders.base import FloatArray
+from index.values import Media
+
+__all__ = ["Keywords", "language_of", "media_words", "name_phrase", "stem", "words_of"]
+
+HIT = 0.6
+"""What one word in common is worth; several add up as independent chances, 1 - (1 - HIT)^n."""
+INSIDE = 0.8
+"""Worth of a word that is only part of a name written as one (``blackswan``), against a whole word."""
+SHORTEST_INSIDE = 4
+"""Letters that a word needs to be looked for inside another."""
+
+_HAN = r"㐀-䶿一-鿿豈-﫿"
+_KANA = r"぀-ヿㇰ-ㇿ"
+_HANGUL = r"가-힯ᄀ-ᇿ"
+_TOKEN = re.compile(rf"[{_HAN}]+|[{_KANA}]+|[{_HANGUL}]+|[^\W\d_]+")
+_OPAQUE = re.compile(r"[0-9a-f]{8,}$", re.IGNORECASE)
+
+
+@cache
+def _stop() -> frozenset[str]:
+    text = (Path(__file__).parent / "stopwords.txt").read_text(encoding="utf-8")
+    return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
+
+
+def language_of(text: str) -> str:
+    """The ISO 639-1 language that a text's letters suggest: ``ja``, ``ko``, ``zh``, else ``en``.
+
+    Kana means Japanese, and Hangul Korean, even among Chinese characters. Latin letters are taken as English.
+    """
+    if re.search(f"[{_KANA}]", text):
+        return "ja"
+    if re.search(f"[{_HANGUL}]", text):
+        return "ko"
+    return "zh" if re.search(f"[{_HAN}]", text) else "en"
+
+
+_IRREGULAR: dict[str, str] = dict(
+    re.findall(
+        r"(\w+)=(\w+)",
+        "men=man women=woman children=child people=person feet=foot teeth=tooth mice=mouse "
+        "geese=goose leaves=leaf wolves=wolf knives=knife wives=wife lives=life shelves=shelf "
+        "ran=run swam=swim sang=sing rode=ride drove=drive flew=fly fell=fall sat=sit stood=stand "
+        "ate=eat threw=throw caught=catch bought=buy wrote=write spoke=speak swum=swim dying=die "
+        "lying=lie oxen=ox sheep=sheep bus=bus gas=gas news=news ",
+    )
+)
+
+
+def stem(word: str) -> str:
+    """The common form of an English word's plural, -ing, -ed: ``horses``, ``running``, ``parties``.
+
+    A few rules and a few irregular words; it need not be a word, only the same for the same.
+    """
+    word = word.lower()
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if word.endswith("'s"):
+        word = word[:-2]
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes", "zes")):
+        return word[:-2]
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    for ending in ("ing", "ed", "er"):
+        root = word[: -len(ending)]
+        if len(root) >= 3 and word.endswith(ending) and re.search("[aeiouy]", root):
+            if ending == "er" and not (root[-1] == root[-2] or root.endswith("ng")):
+                break  # "runner", "singer", but not "tiger" or "river"
+            doubled = root[-1] == root[-2] and root[-1] not in "lsz"
+            return root[:-1] if doubled else root.removesuffix("e")
+    return word[:-1] if len(word) > 4 and word.endswith("e") else word
+
+
+def words_of(text: str, language: str | None = None) -> tuple[str, ...]:
+    """The content words of a text, stemmed, in order, without repeats; function words are left out.
+
+    Chinese is cut by jieba; Japanese gives its katakana words and the pairs of neighbouring kanji; of
+    other languages words are what lies between spaces.
+    """
+    text = unicodedata.normalize("NFKC", text)
+    language = language or language_of(text)
+    out: dict[str, None] = {}
+    for token in _TOKEN.findall(text):
+        if re.match(f"[{_HAN}]", token):
+            pieces = _japanese_pairs(token) if language == "ja" else _cut_chinese(token)
+            out.update(dict.fromkeys(piece for piece in pieces if piece not in _stop()))
+        elif re.match(f"[{_KANA}]", token):
+            if len(token) > 1 and token not in _stop() and re.match("[゠-ヿ]", token):
+                out[token] = None
+        elif token.lower() not in _stop() and len(token) > 1:
+            for part in re.findall(r"[A-Z]?[a-z'’]+|[A-Z]{2,}(?![a-z])|[^\x00-\x7f]+", token) or [token]:
+                if len(part) > 1 and part.lower() not in _stop():
+                    out[stem(part)] = None
+    return tuple(out)
+
+
+def _japanese_pairs(token: str) -> list[str]:
+    return [token] if len(token) <= 2 else [token[i : i + 2] for i in range(len(token) - 1)]
+
+
+@cache
+def _jieba_cutter() -> Any:
+    import logging
+
+    import jieba
+
+    jieba.setLogLevel(logging.WARNING)
+    return jieba.Tokenizer()
+
+
+def _cut_chinese(token: str) -> list[str]:
+    return [str(word) for word in _jieba_cutter().cut(token)]
+
+
+def _speaking(name: str) -> str:
+    """A file or folder name less what says nothing: digits, hashes, camera counters."""
+    kept = []
+    for token in re.split(r"[\s_\-.,()\[\]+&#@]+", unicodedata.normalize("NFKC", name)):
+        letters = re.sub(r"\d+", " ", token)
+        if _OPAQUE.match(token) and re.search(r"\d", token):
+            continue
+        if re.search(r"\d", token) and not re.search(rf"[^\W\d_]{{4,}}|[{_HAN}{_KANA}{_HANGUL}]", token):
+            continue  # DSC0412, 4k, a7f3
+        if re.fullmatch(r"[bcdfghjklmnpqrstvwxz]{4,}", letters.strip(), re.IGNORECASE):
+            continue
+        kept.append(letters)
+    return " ".join(kept)
+
+
+def name_phrase(path: str) -> str:
+    """What a path says in words: its folders and its stem, without counters, hashes and punctuation."""
+    parts = PurePosixPath(path)
+    return " ".join(" ".join(_speaking(part) for part in (*parts.parent.parts, parts.stem)).split())
+
+
+def media_words(media: Media) -> tuple[str, ...]:
+    """The content words that come with a media: of all its paths and of its text, stemmed."""
+    out: dict[str, None] = {}
+    for text in (*(name_phrase(path) for path in media.paths), media.text):
+        out.update(dict.fromkeys(words_of(text)))
+    return tuple(out)
+
+
+class Keywords:
+    """The words of a library's media, ready to be met by sentences.
+
+    A word counts the less the more media have it: a folder name says little about any one clip.
+    """
+
+    def __init__(self, media: Iterable[Media]) -> None:
+        self._words = tuple(frozenset(media_words(item)) for item in media)
+        self._counts = Counter(word for words in self._words for word in words)
+        self._places: dict[str, list[int]] = {}
+        for place, words in enumerate(self._words):
+            for word in words:
+                self._places.setdefault(word, []).append(place)
+
+    def _weight(self, count: int) -> float:
+        """1 for a word of one media, 0 for one of all of them (two media or more)."""
+        total = len(self._words)
+        return 1.0 if total < 2 else max(0.0, 1.0 - math.log(count) / math.log(total))
+
+    def scores(
+        self, texts: Sequence[str], languages: Sequence[str]
+    ) -> tuple[FloatArray, list[dict[int, str]]]:
+        """((S, M) float32 scores in [0, 1], and for each text the words met by place of the media).
+
+        Media are in the order in which they were given. 0 is no word in common.
+        """
+        out = np.zeros((len(texts), len(self._words)), np.float32)
+        why: list[dict[int, str]] = []
+        for row, (text, language) in enumerate(zip(texts, languages, strict=True)):
+            missed: dict[int, float] = {}
+            met: dict[int, list[str]] = {}
+            for word in self._query_words(text, language):
+                for place, worth in self._meet(word):
+                    missed[place] = missed.get(place, 1.0) * (1.0 - HIT * worth)
+                    met.setdefault(place, []).append(word)
+            for place, miss in missed.items():
+                out[row, place] = 1.0 - miss
+            why.append({place: ", ".join(words) for place, words in met.items() if out[row, place] > 0})
+        return out, why
+
+    def _query_words(self, text: str, language: str) -> tuple[str, ...]:
+        words = words_of(text, language)
+        if language == "zh":
+            from index.encoders.texts import gloss
+
+            words += tuple(word for word in words_of(gloss(text), "en") if word not in words)
+        return words
+
+    def _meet(self, word: str) -> list[tuple[int, float]]:
+        whole = self._places.get(word, [])
+        weight = self._weight(len(whole)) if whole else 0.0
+        out = [(place, weight) for place in whole]
+        if len(word) >= SHORTEST_INSIDE and word.isascii():
+            for other, places in self._places.items():
+                if (
+                    other != word
+                    and len(other) > len(word)
+                    and (other.startswith(word) or other.endswith(word))
+                ):
+                    out += [
+                        (place, INSIDE * self._weight(len(places))) for place in places if place not in whole
+                    ]
+        return out
