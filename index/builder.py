@@ -40,7 +40,7 @@ class IndexEvent:
     done: int
     """Files dealt with so far."""
     total: int
-    """Files with the name of a video."""
+    """Files with the name of a video, and places that could not be looked at."""
     seconds_of_footage: float
     """Footage in the index so far, seconds."""
 
@@ -199,8 +199,7 @@ class _Build:
         jobs: list[tuple[Job, Found]] = []
         links: dict[str, list[Found]] = {}
         for problem in self._scan.problems:
-            if os.path.splitext(problem.path)[1].lower() in VIDEO_SUFFIXES:
-                self._bad(Found(problem.path, 0, _AGAIN, 0), problem.reason, None, again=True)
+            self._bad(Found(problem.path, 0, _AGAIN, 0), problem.reason, again=True)
         for file in self._scan.files:
             row = known.get(file.path)
             same = row is not None and (row.size, row.mtime, row.inode) == (file.size, file.mtime, file.inode)
@@ -214,10 +213,10 @@ class _Build:
             try:
                 content = content_id(os.path.join(self._root, file.path)) if file.size else ""
             except OSError as error:
-                self._bad(file, plain_reason(error), None, again=True)
+                self._bad(file, plain_reason(error), again=True)
                 continue
             if not file.size:
-                self._bad(file, "it is empty (zero bytes)", None)
+                self._bad(file, "it is empty (zero bytes)")
             elif content in measured:
                 self._reuse(file, content, row)
             elif content in links:
@@ -250,7 +249,7 @@ class _Build:
             else:
                 again = kind == "crashed"
                 for one in (file, *links[job.content]):
-                    self._bad(one, _without_path(str(value), self._root, job.path), None, again=again)
+                    self._bad(one, _without_path(str(value), self._root, job.path), again=again)
 
     def _row(self, file: Found, media: str | None, reason: str = "", *, again: bool = False) -> PathRow:
         words, credit = read_sidecars(os.path.join(self._root, file.path))
@@ -266,9 +265,9 @@ class _Build:
         self._seconds += self._durations.get(media or "", 0.0)
         self._tell("reused", file.path)
 
-    def _bad(self, file: Found, reason: str, media: str | None, *, again: bool = False) -> None:
+    def _bad(self, file: Found, reason: str, *, again: bool = False) -> None:
         with self._store.transaction():
-            self._store.put_path(self._row(file, media, reason, again=again))
+            self._store.put_path(self._row(file, None, reason, again=again))
         self._done += 1
         self._tell("problem", file.path)
 
@@ -281,7 +280,8 @@ class _Build:
             if self._store.sweep():
                 self._store.set_meta({"groups": "stale"})
         for path in gone:
-            self._tell("removed", path)
+            if known[path].inode:  # a folder that was closed has none
+                self._tell("removed", path)
 
     def _group(self) -> None:
         if self._store.meta("groups") != "stale":
@@ -295,7 +295,7 @@ class _Build:
 
     def _tell(self, kind: EventKind, path: str) -> None:
         if self._progress is not None:
-            total = len(self._scan.files)
+            total = len(self._scan.files) + len(self._scan.problems)
             self._progress(IndexEvent(kind, path, min(self._done, total), total, self._seconds))
 
 

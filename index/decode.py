@@ -98,15 +98,15 @@ class Decoding:
             if kind == "sound":
                 if first is None:
                     early.append(frame)
-                elif self.sound is not None:
-                    self.sound(_time(frame) - self.start, frame)
+                else:
+                    self._hear(frame)
                 continue
             pts = frame.pts if frame.pts is not None else (last + (length or 1) if first is not None else 0)
             if first is None:
                 first = pts
                 self.start = pts * base
-                for waiting in early if self.sound is not None else ():
-                    self.sound(_time(waiting) - self.start, waiting)  # type: ignore[misc]
+                for waiting in early:
+                    self._hear(waiting)
                 early.clear()
             else:
                 gap = pts - last
@@ -137,6 +137,10 @@ class Decoding:
             one = length * base if length > 0 else 1 / (self.rate or Fraction(25))
             self.end = (last - first) * base + one
 
+    def _hear(self, frame: Any) -> None:
+        if self.sound is not None:
+            self.sound(Fraction(frame.pts) * Fraction(frame.time_base) - self.start, frame)
+
     def _decoded(self, container: Any, stream: Any) -> Iterator[tuple[str, Any]]:
         """Decoded frames of both kinds in file order; what cannot be decoded is counted."""
         import av
@@ -164,10 +168,6 @@ class Decoding:
             for frame in frames:
                 if picture or frame.pts is not None:
                     yield ("picture" if picture else "sound"), frame
-
-
-def _time(frame: Any) -> Fraction:
-    return Fraction(frame.pts) * Fraction(frame.time_base)
 
 
 def _display(frame: Any, aspect: Fraction) -> tuple[Fraction, Fraction]:

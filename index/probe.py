@@ -206,7 +206,10 @@ def main_stream(container: Any, path: Path | str) -> Any:
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     streams = [s for s in streams if s.codec_context is not None]
     if not streams:
-        kind = "sound alone, no pictures" if container.streams.audio else "no moving pictures in it"
+        if not len(container.streams):
+            kind = "not a video, or cut off before its first picture"
+        else:
+            kind = "sound alone, no pictures" if container.streams.audio else "no moving pictures in it"
         raise FootageError(f"{os.fspath(path)!r}: {kind}")
     return max(streams, key=lambda s: (s.codec_context.width * s.codec_context.height, -s.index))
 
