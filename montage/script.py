@@ -122,8 +122,8 @@ def language_of(text: str) -> str:
             counts[name] = counts.get(name, 0) + (2 if name in ("han", "ja", "ko") else 1)
     kana, han = counts.pop("ja", 0), counts.pop("han", 0)
     if kana + han:
-        # Japanese is seldom written with fewer kana than a tenth; Chinese has none.
-        counts["ja" if kana * 10 >= kana + han else "zh"] = kana + han
+        # Japanese is seldom written with fewer kana than a twentieth; Chinese has none.
+        counts["ja" if kana * 20 >= kana + han else "zh"] = kana + han
     return max(counts, key=lambda name: counts[name], default="en")
 
 
@@ -299,8 +299,8 @@ def keep_ids(script: Script, previous: Sequence[tuple[str, str]]) -> Script:
     """The same script with the ids that its sentences had before.
 
     ``previous`` holds (id, text) of the sentences of the last cut in order, then of those that have left the
-    script. A sentence whose text is unchanged keeps its id, also where it was moved; one that was changed in
-    place, or is still similar, keeps it too; a new one gets an id that was never given before.
+    script. A sentence whose text is unchanged keeps its id, also where it was moved; one that is still
+    similar, or was changed between two that stayed, keeps it too; a new one gets an id never given before.
     """
     old = [text for _, text in previous]
     new = [sentence.text for sentence in script.sentences]
@@ -328,7 +328,7 @@ def keep_ids(script: Script, previous: Sequence[tuple[str, str]]) -> Script:
             if way == "similar":
                 for j, i in _alike([new[j] for j in rest_new], [old[i] for i in rest_old]):
                     give(rest_new[j], rest_old[i])
-            elif len(rest_old) == len(rest_new):
+            elif len(rest_old) == len(rest_new) and i2 < len(old):  # at the end are those that have left
                 for j, i in zip(rest_new, rest_old, strict=True):
                     give(j, i)
     rest_old, rest_new = list(free), [j for j in range(len(new)) if ids[j] is None]
