@@ -136,6 +136,9 @@ def _set(text: str, width: int, height: int) -> tuple[FreeTypeFont, tuple[tuple[
     smallest = max(short * SMALLEST_TEXT, 8.0)
     while size >= smallest:
         font = find_font(text, size)
+        if font.getlength(text) / block_width * size * _leading(text) > block_height:
+            size *= 0.94  # even without the room lost at line ends there would be too many lines
+            continue
         lines = break_lines(atoms, block_width, font.getlength)
         room = size > smallest * 1.6  # below that, more lines are better than smaller text
         if (
@@ -269,7 +272,7 @@ def _draw(word: str, font: FreeTypeFont, x: float, y: int, turn: int) -> _Tile:
     size = (int(font.getlength(word)) + 2 * pad + 2, ascent + descent + 2 * pad)
     image = Image.new("L", size)
     ImageDraw.Draw(image).text((pad + x - whole, pad), word, font=font, fill=255)
-    return _Tile(np.asarray(image, np.float32) / 255, whole - pad, y - pad, turn)
+    return _Tile(np.asarray(image, np.float32) / np.float32(255), whole - pad, y - pad, turn)
 
 
 def _stamp(cover: Field, tile: _Tile, share: float, drop: float) -> None:

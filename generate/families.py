@@ -77,8 +77,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 def native_size(family: Family, width: int, height: int, area: int | None = None) -> tuple[int, int]:
     """The size in pixels to ask the model for: the film's aspect, no more than ``area``, in legal multiples.
 
-    Of the legal sizes near the area the one nearest to the aspect is taken; a film that is smaller than the
-    area is asked for as it is, rounded up.
+    Of the legal sizes that fit, the one is taken that loses least to the crop and leaves least of the area
+    unused. A film smaller than the area is asked for at about its own size.
     """
     multiple = family.size_multiple
     limit = min(area or family.native_area, max(width * height, multiple * multiple))
@@ -88,14 +88,14 @@ def native_size(family: Family, width: int, height: int, area: int | None = None
     middle = round(height * scale / multiple)
     for rows in range(max(1, middle - 3), middle + 4):
         tall = rows * multiple
-        wide = max(1, round(tall * aspect / multiple)) * multiple
-        # Both count: the share of the picture that a crop loses, and the share of the area that is not used.
-        lost = abs(wide / tall / aspect - 1)
-        unused = abs(wide * tall / limit - 1)
-        over = wide * tall > limit * 1.10
-        score = 2 * lost + 0.5 * unused + (10 if over else 0)
-        if best is None or score < best[0]:
-            best = (score, wide, tall)
+        across = int(tall * aspect / multiple)
+        for columns in range(max(1, across - 1), across + 2):
+            wide = columns * multiple
+            lost = abs(wide / tall / aspect - 1)
+            unused = abs(wide * tall / limit - 1)
+            score = lost + unused + (10 if wide * tall > limit else 0)
+            if best is None or score < best[0]:
+                best = (score, wide, tall)
     assert best is not None
     return best[1], best[2]
 

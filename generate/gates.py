@@ -94,7 +94,7 @@ def measure_take(path: Path | str) -> Measures:
     frames = _grey_frames(Path(path))
     height, width = frames[0].shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    flow_of = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     changes, leftovers = [], []
     for before, after in itertools.pairwise(frames):
         flow = flow_of.calc(after, before, None)

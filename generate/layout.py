@@ -83,6 +83,8 @@ _NOT_FIRST = frozenset(
 _NOT_LAST = frozenset("（「『【〔〈《“‘([{«‹¿¡$£€¥＄￥")
 """Characters that must not end a line."""
 
+_RESTS = {**dict.fromkeys(",;:.!?—", 0.03), **dict.fromkeys("，。；：！？", 0.08), "、": 0.02}
+"""What a line gains by ending with a punctuation mark; more where no spaces show the words."""
 _WIDOW = 0.34
 """A last line shorter than this share of the width counts as a widow."""
 
@@ -126,10 +128,10 @@ def break_lines(
             widths[start, end] = length
     least: list[int | None] = [0, *([None] * count)]
     for end in range(1, count + 1):
-        options = [
-            n + 1 for start in range(end) if (start, end) in widths and (n := least[start]) is not None
-        ]
-        least[end] = min(options, default=None)
+        for start in range(end):
+            before, now = least[start], least[end]
+            if (start, end) in widths and before is not None and (now is None or before + 1 < now):
+                least[end] = before + 1
     lines = least[count]
     if lines is None:
         return None
@@ -177,8 +179,7 @@ def _badness(atoms: Sequence[Atom], start: int, end: int, length: float, aim: fl
         last = atoms[end - 1].text
         if last.strip("“‘\"'(").lower() in _SMALL_WORDS:
             cost += 0.02
-        if last[-1] in ",;:.!?，。、；：！？—":
-            cost -= 0.03  # the eye rests where the sentence does
+        cost -= _RESTS.get(last[-1], 0.0)  # the eye rests where the sentence does
     elif start > 0 and (length < _WIDOW * width or end - start == 1):
         cost += 0.03
     return cost
