@@ -2,9 +2,10 @@
 
     python benchmarks/main_path.py --footage FOLDER
 
-FOLDER is copied to a temporary place and indexed there with the built-in encoder. Printed are each film with
-its checks; what changing one sentence renders, and its time against the cold render's; and the time from script
-to a three-minute 720p draft with a warm index in one process, against ffmpeg decoding the same spans to nothing.
+FOLDER is copied to a temporary place and indexed there with the built-in encoder. Printed are each film
+with its checks; what changing one sentence renders, and its time against the cold render's; and the time
+from script to a three-minute 720p draft with a warm index in one process, against ffmpeg decoding the same
+spans to nothing.
 """
 
 from __future__ import annotations

@@ -185,6 +185,21 @@ class Matcher:
         """
         return self._match(texts, languages, None)
 
+    def match_features(self, features: FloatArray, text: str, language: str) -> FloatArray:
+        """(N,) how well footage outside the library, such as a generated take, shows ``text``.
+
+        ``features`` (N, feature_size) come from the library's encoder. There is no name to compare with, so
+        the match is the embedding's alone.
+
+        Raises:
+            FootageError: if the encoder cannot be loaded.
+        """
+        windows = self._library.encoder.project(features, language)
+        found = calibrated(
+            self._library.encoder, self._texts([text], language), self._background(language), windows
+        )
+        return np.asarray(found[0], np.float32)
+
     def _match(
         self, texts: Sequence[str], languages: Sequence[str], chosen: np.ndarray[Any, Any] | None
     ) -> Matches:

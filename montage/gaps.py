@@ -18,7 +18,6 @@ from montage.values import Candidate, FilmError, MontageError, Sentence, Slot, S
 
 if TYPE_CHECKING:
     from generate.base import Frame, Generator, Take
-    from index.encoders.base import Encoder
     from index.library import Library
     from montage.cut import Cut
     from montage.script import Script
@@ -138,13 +137,13 @@ def _from_json(sentence: str, kind: SlotKind, take: Mapping[str, Any]) -> Splice
     )
 
 
-def _measured(take: Take, sentence: Sentence, encoder: Encoder) -> Spliced:
+def _measured(take: Take, sentence: Sentence, library: Library) -> Spliced:
     """A take seen by the indexer, as real footage is."""
-    from index.builder import measure_file
-    from index.query import match_features
+    from index.measure import measure_file
+    from index.query import Matcher
 
-    seen = measure_file(take.path, encoder)
-    match = match_features(encoder, seen.features, [sentence.text], [sentence.language])
+    seen = measure_file(take.path, library.encoder)
+    match = Matcher(library).match_features(seen.features, sentence.text, sentence.language)
     best = max(seen.shots, key=lambda shot: shot.span.seconds)
     record = {
         "file": take.path.name,
@@ -297,7 +296,7 @@ class _Filling:
                     raise
                 continue
             self.steps[sentence.id] += [f"{step.generator}: {step.reason}" for step in steps]
-            made.append(_measured(take, sentence, self.cut.library.encoder))
+            made.append(_measured(take, sentence, self.cut.library))
         if made:
             self.spliced += made
             self.cut = _replanned(self.cut, self.spliced, self.thresholds)
