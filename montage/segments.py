@@ -223,9 +223,9 @@ def _thumbing(form: Format) -> str:
     aspect = form.width / form.height
     if form.fit == "crop":
         fit = f"crop=w='min(iw,ih*{aspect}/(dar*ih/iw))':h='min(ih,iw*(dar*ih/iw)/{aspect})',"
-        return f"{fit}scale={THUMB}:{THUMB}:flags=fast_bilinear:out_range=pc,format=gray"
+        return f"{fit}scale={THUMB}:{THUMB}:flags=area:out_range=pc,format=gray"
     size = f"w='max(2,round({THUMB}*min(1,dar/{aspect})))':h='max(2,round({THUMB}*min(1,{aspect}/dar)))'"
-    return f"scale={size}:flags=fast_bilinear:out_range=pc,format=gray,pad={THUMB}:{THUMB}:-1:-1:black"
+    return f"scale={size}:flags=area:out_range=pc,format=gray,pad={THUMB}:{THUMB}:-1:-1:black"
 
 
 def make_segment(
@@ -343,7 +343,7 @@ def thumbs_of(path: Path, *, cancel: Cancel | None = None) -> tuple[Thumbs, str]
     raw, said = run_ffmpeg(
         [
             "-threads", "1", "-i", as_input(path), "-map", "0:v:0", "-fps_mode", "passthrough",
-            "-vf", f"scale={THUMB}:{THUMB}:flags=fast_bilinear:out_range=pc,format=gray",
+            "-vf", f"scale={THUMB}:{THUMB}:flags=area:out_range=pc,format=gray",
             "-f", "rawvideo", "pipe:1",
         ],
         what=f"decode {path.name}",

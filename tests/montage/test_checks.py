@@ -1,0 +1,186 @@
+"""The checks find what they are for, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filmlab import FPS, SIZE, make, row_of, steady, write_counter
+
+from montage.cache import Cache
+from montage.checks import Check, PlannedSound, block_levels, check_film, picture_problems
+from montage.film import join_film, render_timeline
+from montage.segments import THUMB, Format, Segment, Thumbs, make_segment, segment_key
+from montage.sound import mix_sound
+from montage.timeline import SAMPLE_RATE, Timeline
+from montage.values import FilmError
+
+FORM = Format(width=SIZE[0], height=SIZE[1], fps=FPS, quality="final")
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of moving picture with a tone."""
+    return make(
+        tmp_path_factory.mktemp("checks") / "moving.mov",
+        "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=4",
+        "-f", "lavfi", "-i", "aevalsrc=0.2*sin(2*PI*440*t):s=48000:d=4",
+        "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "veryfast", "-c:a", "pcm_s16le",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def counting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of another picture, without sound."""
+    return write_counter(tmp_path_factory.mktemp("counting") / "counting.mp4", steady(100, 25))
+
+
+def noise(frames: int, seed: int = 0) -> Thumbs:
+    return np.random.default_rng(seed).integers(60, 200, (frames, THUMB, THUMB), dtype=np.uint8)
+
+
+def test_pictures_as_planned_have_no_problems() -> None:
+    plan = noise(60)
+    assert picture_problems(plan, plan, FPS) == []
+    assert picture_problems(np.clip(plan.astype(int) + 7, 0, 255).astype(np.uint8), plan, FPS) == []
+
+
+def test_black_counts_only_where_the_source_is_not() -> None:
+    plan, shown = noise(60), noise(60)
+    shown[20:30] = 4
+    assert "black from frame 20 on (10 frames)" in picture_problems(shown, plan, FPS)[0]
+    plan[20:30] = 6
+    assert picture_problems(shown, plan, FPS) == []
+
+
+def test_frozen_counts_only_where_the_source_moves() -> None:
+    plan = noise(60)
+    plan[:] = plan[0]
+    plan = plan + (np.arange(60) % 9 * 5)[:, None, None].astype(np.uint8)  # it moves
+    shown = plan.copy()
+    shown[10:40] = shown[10]
+    assert picture_problems(shown, plan, FPS) == ["frozen from frame 10 to 40 while the source moves"]
+    plan[10:40] = plan[10]
+    assert picture_problems(shown, plan, FPS) == []
+    shown[10:15] = plan[10:15]
+    assert picture_problems(shown[:15], plan[:15], FPS) == []
+
+
+def test_another_picture_is_found() -> None:
+    shown = noise(60)
+    shown[30:] = noise(30, seed=1)
+    assert "another picture than planned from frame 30 on" in picture_problems(shown, noise(60), FPS)[0]
+    assert picture_problems(shown, noise(60), FPS, compare=False) == []
+
+
+def test_black_frozen_and_silent_footage_passes(tmp_path: Path) -> None:
+    black = make(
+        tmp_path / "black.mov", "-f", "lavfi", "-i", "color=black:s=160x90:r=25:d=2", "-f", "lavfi", "-i",
+        "anullsrc=r=48000:cl=stereo:d=2", "-shortest", "-pix_fmt", "yuv420p", "-c:a", "pcm_s16le",
+    )  # fmt: skip
+    still = make(
+        tmp_path / "still.mp4", "-f", "lavfi", "-i", "smptebars=s=160x90:r=25:d=2", "-pix_fmt", "yuv420p"
+    )
+    film = render_timeline(
+        row_of([(black, 45, "0"), (still, 45, "0")]), tmp_path / "f.mp4", size=SIZE, cache=tmp_path / "cache"
+    )
+    assert film.ok
+    assert {c.name: c.detail for c in film.checks}["sound heard"] == "no sound was planned"
+
+
+def rendered(plan: Timeline, folder: Path) -> tuple[list[Segment], Path, PlannedSound]:
+    cache = Cache(folder / "cache")
+    segments = [make_segment(clip, FORM, cache) for clip in plan.picture]
+    mix = mix_sound(plan, cache)
+    return segments, mix.path, mix.planned
+
+
+def failures(checks: tuple[Check, ...]) -> dict[str, str]:
+    return {check.name: check.detail for check in checks if not check.passed}
+
+
+def test_a_whole_film_passes_and_each_fault_is_found(moving: Path, counting: Path, tmp_path: Path) -> None:
+    plan = row_of([(moving, 30, "0"), (counting, 30, "1.6")])
+    segments, sound, planned = rendered(plan, tmp_path)
+    paths = [segment.path for segment in segments]
+    film = tmp_path / "film.mp4"
+
+    def check(order: list[Path], voice: Path = sound, expect: Timeline = plan) -> dict[str, str]:
+        join_film(order, voice, film, FORM, {})
+        return failures(check_film(film, expect, FORM, segments, [True, True], planned))
+
+    assert check(paths) == {}
+    assert check(paths[:1])["frames"] == "30 of 60 planned"
+    assert "frame 30 is not a key frame" in check(paths[:1])["picture"]
+    assert "another picture" in check(paths[::-1])["picture"]
+
+    dark = make(tmp_path / "dark.mov", "-f", "lavfi", "-i", "color=black:s=160x90:r=25:d=2", "-c:v", "qtrle")
+    black = make_segment(row_of([(dark, 30, "0")]).picture[0], FORM, Cache(tmp_path / "cache")).path
+    assert "black" in check([paths[0], black])["picture"]
+
+    mute = make(
+        tmp_path / "mute.m4a", "-f", "lavfi", "-i", "anullsrc=r=48000:cl=stereo", "-t", "2.4", "-c:a", "aac"
+    )
+    assert check(paths, mute)["sound heard"].startswith("silent at 0.")
+    short = make(tmp_path / "short.m4a", "-i", str(sound), "-t", "1.9", "-c:a", "aac")
+    assert "1.9" in check(paths, short)["sound length"]
+
+
+def test_a_frozen_final_segment_is_found_when_it_is_made(moving: Path, tmp_path: Path) -> None:
+    """A segment whose picture stands still while its source moves never passes the film's check."""
+    plan = row_of([(moving, 30, "0")])
+    segments, _, _ = rendered(plan, tmp_path)
+    frozen = make(
+        tmp_path / "frozen.mp4", "-i", str(segments[0].path), "-vf",
+        "loop=loop=29:size=1:start=10,trim=end_frame=30",
+        *FORM.encoder, "-video_track_timescale", str(FORM.timescale),
+    )  # fmt: skip
+    from montage.checks import segment_problems
+
+    assert segment_problems(segments[0].path, segments[0].planned, FORM) == []
+    assert any("frozen" in line for line in segment_problems(frozen, segments[0].planned, FORM))
+
+
+def test_a_failed_check_leaves_the_film_under_another_name(
+    moving: Path, counting: Path, tmp_path: Path
+) -> None:
+    plan = row_of([(moving, 30, "0"), (counting, 30, "1.6")])
+    options = {"size": SIZE, "cache": tmp_path / "cache"}
+    render_timeline(plan, tmp_path / "good.mp4", **options)
+    # Swap the two segments in the cache and make their records agree with them.
+    cache = Cache(tmp_path / "cache")
+    form = replace(FORM, quality="final")
+    first, second = (cache.path(segment_key(clip, form), ".mp4") for clip in plan.picture)
+    import json
+
+    from index.base import file_sha256
+
+    held = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(held)
+    for path in (first, second):
+        record = path.with_suffix(".json")
+        note = json.loads(record.read_text())
+        record.write_text(json.dumps({**note, "sha256": file_sha256(path)}))
+    with pytest.raises(FilmError, match=r"check 'picture'.*another picture"):
+        render_timeline(plan, tmp_path / "film.mp4", **options)
+    assert (tmp_path / "film.failed.mp4").is_file()
+    assert not (tmp_path / "film.mp4").exists()
+
+
+def test_levels_of_blocks() -> None:
+    sound = np.zeros((SAMPLE_RATE, 2), np.float32)
+    sound[4800:9600] = 0.5
+    levels = block_levels(sound)
+    assert len(levels) == 10
+    assert levels[1] == pytest.approx(0.5)
+    assert levels[0] == levels[2] == 0
+
+
+def test_checking_costs_little_beside_rendering(moving: Path, tmp_path: Path) -> None:
+    source = write_counter(tmp_path / "c.mp4", steady(150, 25), size=(640, 360))
+    plan = row_of([(source, 60, "0"), (moving, 60, "1"), (source, 60, "3")])
+    film = render_timeline(plan, tmp_path / "film.mp4", size=(1280, 720), cache=tmp_path / "cache")
+    assert film.seconds["checks"] < 0.3 * film.seconds["total"]
