@@ -14,15 +14,25 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from index.base import Span
 from index.values import Look, Media, Shot
-from montage.values import Candidate, FilmError, MontageError, Sentence, Slot, SlotKind
+from montage.values import Alternate, Candidate, FilmError, MontageError, Sentence, Slot, SlotKind
 
 if TYPE_CHECKING:
-    from generate.base import Frame, Generator, Take
+    from generate.base import Frame, Generator, Request, Take
     from index.library import Library
     from montage.cut import Cut
     from montage.script import Script
 
-__all__ = ["FALLBACKS", "Fallback", "Fill", "Spliced", "fill_gaps", "splice", "splices_of", "take_file"]
+__all__ = [
+    "FALLBACKS",
+    "Fallback",
+    "Fill",
+    "Spliced",
+    "fill_gaps",
+    "referenced",
+    "splice",
+    "splices_of",
+    "take_file",
+]
 
 Fallback = Literal["auto", "near-miss", "still", "card", "none"]
 """The first step of the ladder below a model; ``none`` fails at a gap instead."""
@@ -100,6 +110,11 @@ def splice(spliced: Spliced) -> Candidate:
     )
 
 
+def referenced(spliced: Sequence[Spliced]) -> set[str]:
+    """Ids of the shots whose frames takes show: they must not be shown a second time as footage."""
+    return {str(made.take["reference"]) for made in spliced if made.take.get("reference")}
+
+
 def splices_of(slots: Sequence[Slot], script: Script, library: Library) -> tuple[Spliced, ...]:
     """The takes that slots show, where the sentence still says the same and the file is still there."""
     texts = {sentence.id: sentence.text for sentence in script.sentences}
@@ -137,7 +152,7 @@ def _from_json(sentence: str, kind: SlotKind, take: Mapping[str, Any]) -> Splice
     )
 
 
-def _measured(take: Take, sentence: Sentence, library: Library) -> Spliced:
+def _measured(take: Take, sentence: Sentence, library: Library, reference: str | None) -> Spliced:
     """A take seen by the indexer, as real footage is."""
     from index.measure import measure_file
     from index.query import Matcher
@@ -157,6 +172,7 @@ def _measured(take: Take, sentence: Sentence, library: Library) -> Spliced:
         "model": take.model,
         "model_hash": take.model_hash,
         "prompt": take.prompt,
+        "reference": reference,
         "seed": take.seed,
         "text": sentence.text,
         "digital_source_type": take.digital_source_type,
@@ -281,14 +297,14 @@ class _Filling:
         folder = self.cut.library.store_dir / TAKES
         folder.mkdir(parents=True, exist_ok=True)
         generator = _generator(kind, folder, model)
-        made: list[Spliced] = []
+        made = False
         slots = [place for place, slot in enumerate(self.cut.slots) if slot.kind == "gap"]
         for done, place in enumerate(slots):
             sentence = self.gaps[self.cut.slots[place].sentence]
             if self.progress is not None:
                 self.progress(done, len(slots), f"{kind} for sentence {sentence.number}")
             try:
-                request = self._request(place, sentence, kind)
+                request, near = self._request(place, sentence, kind)
                 take, steps = make_take(request, [generator], folder, gates=self.gates, cancel=self.cancel)
             except GenerationError as error:
                 self.steps[sentence.id].append(f"{kind}: {error}")
@@ -296,24 +312,30 @@ class _Filling:
                     raise
                 continue
             self.steps[sentence.id] += [f"{step.generator}: {step.reason}" for step in steps]
-            made.append(_measured(take, sentence, self.cut.library))
+            reference = near.shot if near is not None and kind == "still" else None
+            self.spliced.append(_measured(take, sentence, self.cut.library, reference))
+            made = True
         if made:
-            self.spliced += made
             self.cut = _replanned(self.cut, self.spliced, self.thresholds)
 
-    def _request(self, place: int, sentence: Sentence, kind: str) -> Any:
+    def _request(self, place: int, sentence: Sentence, kind: str) -> tuple[Request, Alternate | None]:
         from generate.base import GenerationError, Request
 
         slot = self.cut.slots[place]
-        reference = None
-        near = max(self.near.get(sentence.id, ()), key=lambda other: other.match, default=None)
-        if near is not None:
+        # A still shows what its sentence came nearest to, but no picture twice.
+        shown = self._shown()
+        near = max(
+            (other for other in self.near.get(sentence.id, ()) if other.shot not in shown),
+            key=lambda other: other.match,
+            default=None,
+        )
+        if kind == "still":
             low = self.cut.library.encoder.calibration.threshold * STILL
-            if near.match >= low or kind != "still":
-                reference = _frame(self.cut.library, near.shot, near.span.middle)
-            else:
-                raise GenerationError(f"the nearest footage matches {near.match:.2f}")
-        return Request(
+            if near is None or near.match < low:
+                nearest = "all used" if near is None else f"{near.match:.2f}"
+                raise GenerationError(f"no frame comes near enough (nearest: {nearest})")
+        reference = None if near is None else _frame(self.cut.library, near.shot, near.span.middle)
+        request = Request(
             prompt=sentence.text,
             frames=slot.frames,
             fps=self.cut.fps,
@@ -323,6 +345,11 @@ class _Filling:
             reference=reference,
             neighbours=self._neighbours(place),
         )
+        return request, near
+
+    def _shown(self) -> set[str]:
+        """Ids of the shots that the cut shows, as footage or in a still."""
+        return {slot.shot for slot in self.cut.slots if slot.shot is not None} | referenced(self.spliced)
 
     def _neighbours(self, place: int) -> tuple[Frame, ...]:
         """Frames of the footage on either side, for colours."""

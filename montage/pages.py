@@ -21,7 +21,7 @@ def cut_page(cut: Cut) -> str:
     for slot in cut.slots:
         number, text = texts.get(slot.sentence, ("", slot.text))
         image = ""
-        if slot.kind == "footage" and slot.shot in cut.library.shots:
+        if slot.shot is not None and slot.shot in cut.library.shots:
             image = picture(cut.library.thumbnail(slot.shot), text)
         what = f'<span class="gap">{slot.kind}</span>' if slot.kind != "footage" else f"{slot.match or 0:.2f}"
         rows.append(

@@ -59,7 +59,7 @@ def plan(
     """
     from index.query import Matcher
     from montage.assemble import assemble
-    from montage.gaps import splice, splices_of
+    from montage.gaps import referenced, splice, splices_of
     from montage.presets import load_preset
 
     if not isinstance(script, Script):
@@ -93,6 +93,8 @@ def plan(
         candidates[candidate.sentence] = (*candidates.get(candidate.sentence, ()), candidate)
         media[candidate.shot.media] = made_take.media
         takes[candidate.shot.id] = (made_take.kind, made_take.take)
+    pins = _pins(script, taste, library, candidates)
+    pinned = {candidate.shot.id for chosen in pins.values() for candidate in chosen}
     made = assemble(
         script,
         candidates,
@@ -101,8 +103,8 @@ def plan(
         threshold=library.encoder.calibration.threshold,
         thresholds=thresholds or {},
         previous=slots,
-        bans=taste.bans,
-        pins=_pins(script, taste, library, candidates),
+        bans=taste.bans | (referenced(spliced) - pinned),
+        pins=pins,
         exact_pins=[name for name, choice in taste.pins.items() if choice.span is not None],
         media=media,
         takes=takes,

@@ -199,13 +199,13 @@ def cut_rows(cut: Cut) -> list[dict[str, Any]]:
     rows = []
     for slot in cut.slots:
         sentence = numbers.get(slot.sentence)
-        file = cut.library.media[slot.media].paths[0] if slot.media in cut.library.media else None
+        media = cut.library.media.get(slot.media or "")
         rows.append(
             {
                 "sentence": sentence.number if sentence else None,
                 "text": sentence.text if sentence else slot.text,
                 "kind": slot.kind,
-                "file": file,
+                "file": media.paths[0] if media else None,
                 "shot": slot.shot,
                 "start": None if slot.span is None else float(slot.span.start),
                 "end": None if slot.span is None else float(slot.span.end),
