@@ -10,7 +10,7 @@ from montage.lagrange import Chain, FloatArray, marginals
 
 __all__ = ["Closed", "close_with_cp_sat"]
 
-EFFORT = 1.0
+EFFORT = 0.25
 """CP-SAT's deterministic seconds: what it has not closed by then it seldom closes."""
 
 

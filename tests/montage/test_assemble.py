@@ -9,6 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from index.base import Span
 from index.values import CAMERA_MOVES, SHOT_SIZES, Look, Media, Shot
@@ -395,3 +397,44 @@ def test_a_cut_stays_when_nothing_changed_and_almost_when_one_sentence_did(count
         )
     assert sum(moved) <= len(moved) // 2  # on average half a slot besides the one that was changed
     assert max(moved) <= 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 9), st.integers(1, 6), st.integers(0, 10_000))
+def test_any_library_gives_a_sound_cut(count: int, shots: int, each: int, seed: int) -> None:
+    """Short shots, long takes, near-duplicates, weak matches: every slot is sound and the cut is proven."""
+    chance = random.Random(seed)
+    script = make_script(count, length=chance.choice([3, 9, 40]))
+    library = [
+        make_shot(
+            seed + i,
+            end=Fraction(chance.choice([9, 20, 33, 80, 600]), 10),
+            group=chance.choice(["", "", "g"]),
+        )
+        for i in range(shots)
+    ]
+    pool = {}
+    for sentence in script.sentences:
+        found = []
+        for shot in chance.choices(library, k=each):
+            at = Fraction(chance.randrange(0, int(shot.span.end * 10)), 10)
+            span = Span(at, min(shot.span.end, at + 2))
+            found.append(candidate(sentence.id, shot, chance.uniform(0.2, 1), span))
+        pool[sentence.id] = found
+    made = cut(script, pool)
+    assert made.optimal
+    assert_sound(made, {shot.id: shot for shot in library})
+    assert {slot.sentence for slot in made.slots} == {sentence.id for sentence in script.sentences}
+    duplicates = [slot for slot in made.slots if slot.shot in {s.id for s in library if s.group == "g"}]
+    assert len({slot.shot for slot in duplicates}) <= 1
+    for slot in made.slots:
+        assert slot.kind in ("footage", "gap")
+        assert bool(slot.why) or slot.kind == "footage"
+
+
+def test_a_cut_can_be_cancelled_and_is_sound_all_the_same() -> None:
+    script = make_script(30)
+    shots = [make_shot(i) for i in range(40)]
+    made = cut(script, make_pool(script, shots), cancel=lambda: True)
+    assert_sound(made, {shot.id: shot for shot in shots})
+    assert len(made.slots) == 30
