@@ -113,9 +113,7 @@ def main() -> None:
     parser.add_argument("--sizes", default=SIZES, help="slots x candidates; c: a contested library")
     options = parser.parse_args()
     print(f"CP-SAT is that of OR-Tools {version('ortools')}.")
-    print(
-        "| slots x candidates | montage s | gap | CP-SAT s | gap | time CP-SAT/montage | cost CP-SAT/montage |"
-    )
+    print("| slots x candidates | montage s | gap | CP-SAT s | gap | time, ratio | cost CP-SAT/montage |")
     print("|---|---|---|---|---|---|---|")
     for size in options.sizes.split(","):
         contested = size.endswith("c")

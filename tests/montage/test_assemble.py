@@ -193,6 +193,18 @@ def test_takes_need_no_threshold_and_keep_their_kind() -> None:
     assert slot.speed == 1
 
 
+@pytest.mark.parametrize("off", [Fraction(-1, 12800), Fraction(0), Fraction(1, 12800)])
+def test_a_take_whose_clock_is_off_by_a_tick_is_not_slowed(off: Fraction) -> None:
+    script = make_script(1, lead={1: "[generate] "})
+    frames = round(script.sentences[0].seconds * 25)
+    take = make_shot(9, end=Fraction(frames, 25) + off, media="take")
+    made = cut(script, {"s1": [candidate("s1", take, 0.1)]}, takes={take.id: ("still", {})})
+    slot = made.slots[0]
+    assert (slot.kind, slot.frames, slot.speed) == ("still", frames, 1)
+    assert slot.span is not None
+    assert slot.span.end <= take.span.end
+
+
 def test_generate_leaves_good_footage_alone() -> None:
     script = make_script(1, lead={1: "[generate] "})
     made = cut(script, {"s1": [candidate("s1", make_shot(1), 0.99)]})
