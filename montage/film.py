@@ -352,7 +352,7 @@ def _delay(path: Path, form: Format) -> int:
         first = next(piece.demux(piece.streams.video[0]))
         if first.pts is None or first.dts is None:
             return 0
-        return round((first.pts - first.dts) * Fraction(first.time_base or 1) * form.fps)
+        return round(Fraction(first.pts - first.dts) * Fraction(first.time_base or 1) * form.fps)
 
 
 def _write_captions(timeline: Timeline, output: Path) -> Path | None:
