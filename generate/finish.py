@@ -76,9 +76,19 @@ def write_video(
             *[ffmpeg_path(), "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file,pipe"],
             *["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "{}x{}".format(*source_size)],
             *["-r", str(source_fps), "-i", "pipe:0"],
-            *["-vf", ",".join(filters), "-frames:v", str(count), "-an", "-map_metadata", "-1"],
-            # A fixed number of threads: x264's output depends on it, and a seed should give one file.
-            *["-c:v", "libx264", "-preset", "veryfast", "-crf", str(CRF), "-threads", "2"],
+            *[
+                "-filter_threads",
+                "1",
+                "-vf",
+                ",".join(filters),
+                "-frames:v",
+                str(count),
+                "-an",
+                "-map_metadata",
+                "-1",
+            ],
+            # One thread each: the output depends on their number, and a seed should give one file.
+            *["-c:v", "libx264", "-preset", "veryfast", "-crf", str(CRF), "-threads", "1"],
             *["-profile:v", "high", "-pix_fmt", "yuv420p", "-g", str(max(1, round(fps / 2)))],
             *["-x264-params", "open-gop=0:scenecut=0", "-r", str(fps)],
             *[
