@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
+from pathlib import Path
 
 from index.base import FootageError
 from index.encoders.base import Encoder
+from index.encoders.models import MODELS, list_models
 
 __all__ = ["load_encoder", "resolve"]
 
 
 def resolve(spec: str = "auto") -> tuple[str, str]:
-    """The encoder that ``spec`` stands for, and one plain line that says why (empty if it was named)."""
+    """The encoder that ``spec`` stands for, and one plain line that says why; empty if it was named.
+
+    ``auto`` is the best of the models whose weights are on this machine, else ``embedded``.
+    """
     if spec != "auto":
         return spec, ""
-    return "embedded", "using the built-in encoder; better matches: montage models pull clip:fast"
+    here = [status.model.name for status in list_models() if status.present]
+    if here:
+        return here[-1], f"matching with {here[-1]}, the best encoder on this machine"
+    return "embedded", "matching with the built-in encoder; for better matches: montage models pull clip:fast"
 
 
-@cache
 def load_encoder(spec: str = "auto") -> Encoder:
     """An encoder by name; the same object for the same name.
 
-    ``auto``, ``embedded``, ``clip:fast``, ``clip:multilingual``, ``clip:best``, ``clip:ARCH:PATH`` or
-    ``python:MODULE:CLASS`` (a class of yours that follows ``index.encoders.base.Encoder``).
+    ``auto``, ``embedded``, ``clip:fast``, ``clip:multilingual``, ``clip:best``, ``clip:ARCH:PATH`` (any
+    open_clip model: ARCH a name of its registry or a configuration .json, PATH a .safetensors file), or
+    ``python:MODULE:CLASS`` (a class of yours that follows ``index.encoders.base.Encoder``). The network is
+    not used.
 
     Raises:
-        FootageError: if there is no such encoder or its weights are missing, wrong or damaged.
+        FootageError: if there is no such encoder, or its weights are missing, wrong or damaged.
     """
-    name, _ = resolve(spec)
+    return _load(resolve(spec)[0])
+
+
+@cache
+def _load(name: str) -> Encoder:
     kind, _, rest = name.partition(":")
     if name == "embedded":
         from index.encoders.embedded import EmbeddedEncoder
@@ -36,8 +49,21 @@ def load_encoder(spec: str = "auto") -> Encoder:
         return EmbeddedEncoder()
     if kind == "python":
         return _from_python(rest)
+    if kind == "clip" and rest:
+        from index.encoders.clip import ClipEncoder
+
+        for status in list_models():
+            if status.model.name == name:
+                return ClipEncoder(name, status.model.architecture, status.path, pull=name)
+        architecture, separator, path = rest.partition(".json:")
+        if separator:
+            return ClipEncoder(name, f"{architecture}.json", Path(path))
+        architecture, separator, path = rest.partition(":")
+        if separator:
+            return ClipEncoder(name, architecture, Path(path))
     raise FootageError(
-        f"unknown encoder {spec!r}: use auto, embedded, clip:fast, clip:multilingual or clip:best"
+        f"unknown encoder {name!r}: use auto, embedded, {', '.join(MODELS)}, clip:ARCH:PATH or "
+        "python:MODULE:CLASS"
     )
 
 
