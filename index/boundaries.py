@@ -28,8 +28,20 @@ _WIDTH = 128
 """Width of the frames that the detectors see, pixels."""
 _REACH = Fraction(1, 2)
 """How far before and after a gradual change its two shots are compared, seconds."""
-_MOST_FRAMES = 64
+_MOST_FRAMES = 128
 """Frames held for that comparison, however high the rate."""
+_FLASH = Fraction(1, 5)
+"""A flash is over within this many seconds."""
+_RETURN = 0.4
+"""After a flash less than this share of its jump is left."""
+_SAME = 2.0
+"""Mean change of 8-bit L*a*b* that still is the same picture."""
+_DISSOLVE_ENERGY = 12.0**2
+"""Mean squared change of 8-bit L*a*b* across a dissolve: less is the same shot."""
+_DISSOLVE_RESIDUE = 0.08
+"""Share of that change which the mix of both sides may leave unexplained: a pan leaves far more."""
+_DISSOLVE_LIKENESS = 0.45
+"""Correlation of luma across a dissolve: a slow move or a change of light keeps more."""
 
 
 @runtime_checkable
@@ -50,9 +62,9 @@ class Detector(Protocol):
 def make_detector(name: str = "fast") -> Detector:
     """A detector for one file, by name.
 
-    ``fast``: sudden changes by PySceneDetect's adaptive detector and, at lower sensitivity, its content
-    detector, and slow ones by its histogram detector where the frames between are a mix of the frames
-    before and after. ``content`` and ``adaptive``: PySceneDetect's, with their default thresholds.
+    ``fast``: sudden changes by PySceneDetect's adaptive detector unless the picture returns at once, fades
+    by the black between, and dissolves where frames are a mix of the frames half a second before and after.
+    ``content`` and ``adaptive``: PySceneDetect's, with their default thresholds.
 
     Raises:
         FootageError: if there is no such detector.
@@ -119,7 +131,22 @@ class _Plain:
 class _Seen:
     time: Fraction
     small: NDArray[np.float32]
-    proposed: bool = False
+
+
+def _is_black(lab: NDArray[np.float32]) -> bool:
+    """Whether a frame is black all over (8-bit L*a*b*)."""
+    return float(lab[:, :, 0].max()) < 20
+
+
+def _likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Correlation, 0 where one of the two is plain."""
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).mean() / max(1e-6, float(a.std()) * float(b.std())))
+
+
+def _is_dark(lab: NDArray[np.float32]) -> bool:
+    """Whether a frame may belong to a fade to or from black, which is no mix of two shots."""
+    return float(lab[:, :, 0].mean()) < 16
 
 
 class _Fast:
@@ -128,68 +155,96 @@ class _Fast:
     lag = Fraction(1)
 
     def __init__(self) -> None:
-        from scenedetect.detectors import AdaptiveDetector, HistogramDetector
+        from scenedetect.detectors import AdaptiveDetector
 
         self._sudden = _Plain(AdaptiveDetector(min_scene_len=0))
-        self._histogram = HistogramDetector(threshold=0.12, min_scene_len=0)
-        self._times = _Times()
+        self._sudden_times: deque[Fraction] = deque()
         self._seen: deque[_Seen] = deque()
-        self._last = Fraction(0)
+        self._last = Fraction(-1)
+        self._judged = Fraction(-1)
+        self._black: Fraction | None = None
+        self._black_told = False
 
     def push(self, time: Fraction, image: Image) -> list[Fraction]:
         import cv2
 
-        found = [t for t in self._sudden.push(time, image) if self._stays_changed(t)]
-        bgr = _shrunk(image)
-        gray = cv2.cvtColor(cv2.resize(bgr, (32, 18), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2LAB)
-        proposed = bool(self._histogram.process_frame(self._times.next(time), bgr))
-        self._seen.append(_Seen(time, gray.astype(np.float32), proposed))
-        if found:
-            self._last = max(self._last, *found)
-        found += self._settle(time)
-        while len(self._seen) > _MOST_FRAMES or self._seen[0].time < time - 2 * _REACH - Fraction(1, 2):
+        self._sudden_times.extend(self._sudden.push(time, image))
+        tiny = cv2.cvtColor(cv2.resize(image, (32, 18), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
+        small = tiny.astype(np.float32)
+        self._seen.append(_Seen(time, small))
+        while len(self._seen) > _MOST_FRAMES or self._seen[0].time < time - 2 * _REACH:
             self._seen.popleft()
+        found = self._lasting(time) + self._fade(time, small)
+        self._last = max(self._last, *found, *self._sudden_times, Fraction(-1))
+        found += self._settle(time)
         return found
 
     def finish(self) -> list[Fraction]:
-        return []
+        return list(self._sudden_times)
 
-    def _stays_changed(self, time: Fraction) -> bool:
-        """Whether the picture after a sudden change differs from the one before: a flash returns to it."""
-        before = [s.small for s in self._seen if time - Fraction(1, 4) <= s.time < time]
-        after = [s.small for s in self._seen if s.time >= time]
-        if not before or not after:
-            return True
-        return bool(np.abs(before[-1] - after[-1]).mean() > 3.0)
+    def _fade(self, time: Fraction, small: NDArray[np.float32]) -> list[Fraction]:
+        """Black is a shot of its own if it lasts; else the next shot begins where it ends."""
+        if _is_black(small):
+            if self._black is None:
+                self._black, self._black_told = time, False
+            if not self._black_told and time - self._black >= MINIMUM_SHOT:
+                self._black_told = True
+                return [self._black] if self._black > 0 else []
+            return []
+        ended = self._black is not None and time - self._black >= Fraction(1, 15)
+        self._black = None
+        return [time] if ended else []
+
+    def _lasting(self, now: Fraction) -> list[Fraction]:
+        """Sudden changes that last: after a flash the picture is what it was before."""
+        found = []
+        while self._sudden_times and self._sudden_times[0] <= now - _FLASH:
+            time = self._sudden_times.popleft()
+            before = [seen.small for seen in self._seen if time - _FLASH <= seen.time < time]
+            after = [seen.small for seen in self._seen if time <= seen.time <= time + _FLASH]
+            if before and after:
+                jump = float(np.abs(before[-1] - after[0]).mean())
+                change = float(np.abs(before[0] - after[-1]).mean())
+                if change <= max(_SAME, _RETURN * jump):
+                    continue
+            found.append(time)
+        return found
 
     def _settle(self, now: Fraction) -> list[Fraction]:
-        """A slow change whose middle lies ``_REACH`` back: is it a mix of what was and what is?"""
-        middle = now - _REACH
-        around = [i for i, s in enumerate(self._seen) if abs(s.time - middle) <= Fraction(1, 50)]
-        if not around:
-            return []
-        index = around[0]
-        seen = self._seen[index]
-        if not seen.proposed or seen.time - self._last < _REACH:
-            return []
-        first, last = self._seen[0].small, self._seen[-1].small
-        if seen.time - self._seen[0].time < _REACH / 2:
-            return []
+        """Dissolves whose middle lies ``_REACH`` back: frames that are a mix of what was and what is."""
+        found = []
+        for index, seen in enumerate(self._seen):
+            if not self._judged < seen.time <= now - _REACH:
+                continue
+            self._judged = seen.time
+            if seen.time - self._last > _REACH and self._is_mix(index):
+                self._last = seen.time
+                found.append(seen.time)
+        return found
+
+    def _is_mix(self, index: int) -> bool:
+        frames = list(self._seen)
+        time = frames[index].time
+        begin = next(i for i, seen in enumerate(frames) if seen.time >= time - _REACH)
+        end = max(i for i, seen in enumerate(frames) if seen.time <= time + _REACH)
+        if index - begin < 2 or end - index < 2:
+            return False
+        first, last = frames[begin].small, frames[end].small
         whole = last - first
         energy = float((whole * whole).mean())
-        if energy < 12.0**2:
-            return []
-        residual = 0.0
+        if energy < _DISSOLVE_ENERGY or _is_dark(first) or _is_dark(last):
+            return False
+        if _likeness(first[:, :, 0], last[:, :, 0]) > _DISSOLVE_LIKENESS:
+            return False
         shares = []
-        for one in (self._seen[index], self._seen[index // 2], self._seen[(index + len(self._seen)) // 2]):
-            share = float(((one.small - first) * whole).mean()) / energy
+        for place in ((begin + index) // 2, index, (index + end) // 2):
+            change = frames[place].small - first
+            share = float((change * whole).mean()) / energy
+            rest = change - share * whole
+            if float((rest * rest).mean()) > _DISSOLVE_RESIDUE * energy:
+                return False
             shares.append(share)
-            rest = one.small - first - share * whole
-            residual = max(residual, float((rest * rest).mean()) / energy)
-        if residual > 0.1 or not 0.15 < shares[0] < 0.85 or not shares[1] <= shares[0] <= shares[2]:
-            return []
-        self._last = seen.time
-        return [seen.time]
+        return shares[0] < shares[1] < shares[2] and 0.45 < shares[1] < 0.8
 
 
 class _Spaced:

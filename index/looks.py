@@ -120,7 +120,7 @@ def _sharpness(image: Image) -> float:
     if contrast < 1.0:
         return 0.0
     ratio = float(cv2.Laplacian(gray, cv2.CV_32F).std()) / contrast
-    return ratio / (ratio + 0.25)
+    return ratio / (ratio + 0.4)
 
 
 def _unit(value: float) -> float:

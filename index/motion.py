@@ -101,7 +101,20 @@ def _step(before: NDArray[np.uint8], after: NDArray[np.uint8], seconds: float) -
     shift = matrix[:, :2] @ centre + matrix[:, 2] - centre
     if not 0.5 < scale < 2:
         return Step(seconds, 0.0, 0.0, 0.0, flow, False)
+    moved_by = float(np.hypot(*shift)) + abs(scale - 1) * width / 4
+    if moved_by > 1.0 and _standing(before, after) > 0.5:
+        # Most edges stand where they stood: what moves is the subject, however large.
+        return Step(seconds, 0.0, 0.0, 0.0, flow, True)
     return Step(seconds, float(shift[0]) / width, float(shift[1]) / width, math.log(scale), flow, True)
+
+
+def _standing(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+    """Share of the pixels on edges that did not change."""
+    import cv2
+
+    slope = cv2.magnitude(cv2.Sobel(before, cv2.CV_32F, 1, 0), cv2.Sobel(before, cv2.CV_32F, 0, 1))
+    edges = slope > 60
+    return float((cv2.absdiff(before, after)[edges] < 6).mean()) if edges.any() else 0.0
 
 
 def name_move(steps: list[Step]) -> Movement:
