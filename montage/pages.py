@@ -23,15 +23,18 @@ def cut_page(cut: Cut) -> str:
         image = ""
         if slot.shot is not None and slot.shot in cut.library.shots:
             image = picture(cut.library.thumbnail(slot.shot), text)
-        what = f'<span class="gap">{slot.kind}</span>' if slot.kind != "footage" else f"{slot.match or 0:.2f}"
+        what = slot.kind if slot.match is None else f"{slot.match:.2f}"
+        style = ' class="gap"' if slot.kind == "gap" else ""
         rows.append(
-            f"<tr><td>{image}</td><td>{number}</td><td>{escape(text)}</td><td>{what}</td>"
-            f'<td>{slot.frames / cut.fps:.2f} s</td><td class="why">{escape(slot.why)}</td></tr>'
+            f"<tr><td>{image}</td><td>{number}</td><td>{escape(text)}</td><td{style}>{what}</td>"
+            f'<td>{float(slot.frames / cut.fps):.2f} s</td><td class="why">{escape(slot.why)}</td></tr>'
         )
+    gap = cut.optimality_gap
+    proven = "proven optimal" if gap < 1e-9 else f"at most {gap:.1%} from the best"
     head = (
         f"<h1>Cut</h1><p>{len(cut.slots)} slots, {float(cut.duration):.1f} s, preset "
         f"{escape(cut.preset.name)}, "
-        f"objective {cut.objective:.3f}, at most {cut.optimality_gap:.1%} from the best</p>"
+        f"objective {cut.objective:.3f}, {proven}</p>"
     )
     table = "<tr><th></th><th>#</th><th>sentence</th><th>match</th><th>length</th><th>why</th></tr>"
     return f'<div class="montage"><style>{STYLE}</style>{head}<table>{table}{"".join(rows)}</table></div>'
