@@ -37,7 +37,7 @@ PROOF_BYTES = 10_000_000
 FEW = 8
 """Choices a slot, on average, that are so few that the wide search is tried at once."""
 PROOF_CHOICES = 600
-"""With more choices left than this, and than sixteen a slot or twice this, the proof is not tried."""
+"""With more choices left than this, and than 24 a slot or twice this, the proof is not tried."""
 CP_SAT_ARCS = 1_500
 """CP-SAT is not given more arcs than this: past that it burns its time for nothing."""
 WINDOW = 24
@@ -389,6 +389,8 @@ def _run(search: _Search, start: float, time_limit: float) -> tuple[str, list[li
         search.beam(min(width, PROOF_BYTES // (search.chain.size + 1)))
         if search.closed():
             return "search", maps
+        if search.path is not None:
+            maps.append(search.prune())
     limit = time_limit - (time.perf_counter() - start)
     if limit > 0:
         from montage.closing import close_with_cp_sat
@@ -408,4 +410,4 @@ def _choices(chain: Chain) -> int:
 
 
 def _in_reach(chain: Chain) -> bool:
-    return _choices(chain) <= max(PROOF_CHOICES, min(2 * PROOF_CHOICES, 16 * len(chain)))
+    return _choices(chain) <= max(PROOF_CHOICES, min(2 * PROOF_CHOICES, 24 * len(chain)))
