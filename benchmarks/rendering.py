@@ -184,7 +184,7 @@ def main() -> None:
     if given.part is None:
         _compare(given)
         return
-    # Thirteen clips in all: the one that is left over takes a changed clip's place.
+    # One clip more than is shown: it takes the place of the one that is changed.
     peer = cut(given.footage, given.peer_clips + 1, Fraction(3 * (given.peer_clips + 1)))
     plan = Timeline(fps=FPS, picture=peer.picture[:-1])
     told: dict[str, Any] = {"film": float(plan.seconds)}

@@ -19,11 +19,11 @@ from montage.captions import cues_of, srt_text
 from montage.checks import Check, check_film
 from montage.process import Cancel
 from montage.segments import (
-    HDR_TRANSFERS,
     Fit,
     Format,
     Quality,
     Segment,
+    comparable,
     find_segment,
     make_segment,
     segment_key,
@@ -165,8 +165,8 @@ def render_timeline(
         join_film([segment.path for segment in segments], mix.path, temporary, form, metadata or {})
         seconds["join"] = time.perf_counter() - at
         at = time.perf_counter()
-        comparable = [_comparable(clip) for clip in timeline.picture]
-        checks = check_film(temporary, timeline, form, segments, comparable, mix.planned, cancel=cancel)
+        same = [comparable(clip, form) for clip in timeline.picture]
+        checks = check_film(temporary, timeline, form, segments, same, mix.planned, cancel=cancel)
         seconds["checks"] = time.perf_counter() - at
         for check in checks:
             if not check.passed:
@@ -207,12 +207,6 @@ def render_timeline(
             for line in segment.warnings
         ),
     )
-
-
-def _comparable(clip: Clip) -> bool:
-    """Whether the film's levels may be compared with the source's: not after tone mapping or blending."""
-    media = clip.media
-    return media is None or (media.transfer not in HDR_TRANSFERS and "a" not in media.pixel_format[:4])
 
 
 def _render_parts(

@@ -31,6 +31,7 @@ __all__ = [
     "Quality",
     "Segment",
     "Thumbs",
+    "comparable",
     "find_segment",
     "make_segment",
     "segment_key",
@@ -170,6 +171,24 @@ def _colour_in(clip: Clip) -> tuple[str, str, bool]:
     return ("" if rgb else matrix), transfer, alpha
 
 
+def comparable(clip: Clip, form: Format) -> bool:
+    """Whether the film's picture may be compared with its source's, thumbnail by thumbnail.
+
+    Not after tone mapping or blending, and not where so few pixels of the source are seen that rounding
+    them moves the picture.
+    """
+    _, hdr, alpha = _colour_in(clip)
+    if hdr or alpha:
+        return False
+    if clip.media is None:
+        return True
+    width, height = clip.media.display_size
+    aspect = form.width / form.height
+    if form.fit == "crop":
+        return min(width, height * aspect, height, width / aspect) >= 4 * THUMB
+    return min(THUMB, THUMB * width / height / aspect, THUMB * height * aspect / width) >= THUMB / 4
+
+
 def _timing(clip: Clip, form: Format) -> str:
     """Filters that put on each frame of the grid the source frame that is on screen at that moment."""
     begin = round((clip.origin + clip.span.start) * 1_000_000)
@@ -280,7 +299,7 @@ def make_segment(
             video,
             planned,
             form,
-            compare=not _colour_in(clip)[1] and not _colour_in(clip)[2],
+            compare=comparable(clip, form),
             cancel=cancel,
         )
         warnings = tuple(dict.fromkeys(said.splitlines()))[:5]
