@@ -361,7 +361,9 @@ def thumbs_of(path: Path, *, cancel: Cancel | None = None) -> tuple[Thumbs, str]
     """
     raw, said = run_ffmpeg(
         [
-            "-threads", "1", "-i", as_input(path), "-map", "0:v:0", "-fps_mode", "passthrough",
+            # Deblocking takes time, and nothing of it is seen at this size.
+            "-threads", "1", "-skip_loop_filter", "all", "-i", as_input(path),
+            "-map", "0:v:0", "-fps_mode", "passthrough",
             "-vf", f"scale={THUMB}:{THUMB}:flags=area:out_range=pc,format=gray",
             "-f", "rawvideo", "pipe:1",
         ],
