@@ -16,7 +16,7 @@ __all__ = ["FaceFinder", "LookMeter", "perceptual_hash", "shot_size"]
 FaceFinder = Callable[[Image], Sequence[float]]
 """Heights of the faces in an RGB frame, as shares of the frame's height."""
 
-_FACE_FRAMES = 5
+_FACE_FRAMES = 3
 """Frames of a shot in which faces are looked for."""
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from index.base import Span
 from index.decode import Decoding, Image
+from index.faces import find_faces
 from index.looks import LookMeter, perceptual_hash, shot_size
 from index.measure import measure_file, tile
 from index.motion import MovementMeter
@@ -142,6 +143,27 @@ def test_faces_decide_shot_size_and_one_stray_face_does_not() -> None:
     answers = iter([[0.5], [], [], [], []])
     look = meter.finish(image, samples=samples, faces=lambda _: next(answers))
     assert (look.size, look.faces) == (None, 0)
+
+
+def test_faces_of_real_footage(footage: Path) -> None:
+    """Hand-counted faces: portraits, two people in a corridor, and pictures without anybody."""
+    sizes = {}
+    for name in ("asl-again.mkv", "red-haired-woman.mp4", "face-demographics-walking.mp4", "goat.mp4"):
+        frames = [frame.image for frame in Decoding(footage / "clips" / name)]
+        found = find_faces(frames[len(frames) // 2])
+        sizes[name] = (len(found), shot_size(found[0]) if found else None)
+        assert found == sorted(found, reverse=True)
+    assert sizes == {
+        "asl-again.mkv": (1, "MS"),
+        "red-haired-woman.mp4": (1, "ECU"),
+        "face-demographics-walking.mp4": (2, "LS"),
+        "goat.mp4": (0, None),
+    }
+
+
+def test_tiny_and_plain_pictures_hold_no_faces() -> None:
+    for shape in ((2, 2, 3), (12, 12, 3), (13, 200, 3), (180, 320, 3)):
+        assert find_faces(np.full(shape, 128, dtype=np.uint8)) == []
 
 
 @pytest.mark.parametrize(
