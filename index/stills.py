@@ -12,13 +12,16 @@ from index.probe import main_stream, open_footage, stream_rotation
 __all__ = ["frame_at"]
 
 
-def frame_at(path: Path | str, time: Fraction, *, start: Fraction = Fraction(0)) -> Image:
+def frame_at(
+    path: Path | str, time: Fraction, *, start: Fraction = Fraction(0), side: int | None = None
+) -> Image:
     """The frame shown at ``time``, as (height, width, 3) RGB in square pixels, rotation applied.
 
     Args:
         path: the file.
         time: seconds since the first frame shown; past the end gives the last frame.
         start: timestamp of the first frame in the container, seconds (``Media.start``).
+        side: pixels of the shorter side; the file's own when None.
 
     Raises:
         FootageError: if the file cannot be opened or has no frame there.
@@ -38,4 +41,4 @@ def frame_at(path: Path | str, time: Fraction, *, start: Fraction = Fraction(0))
             raise FootageError(f"{str(path)!r}: no frame can be decoded at {float(time):.2f} s")
         turns = -stream_rotation(shown) // 90 % 4
         found = Frame(time, shown.to_ndarray(format="rgb24"), shown, turns, Fraction(aspect or 1))
-        return found.picture(min(shown.width, shown.height))
+        return found.picture(side or min(shown.width, shown.height))

@@ -72,20 +72,9 @@ class Film:
         return all(check.passed for check in self.checks)
 
     def _repr_html_(self) -> str:
-        """The film, playable in a notebook, with its checks."""
-        import html
+        from montage.pages import film_page
 
-        rows = "".join(
-            f"<tr><td>{'✓' if c.passed else '✗'}</td><td>{html.escape(c.name)}</td>"
-            f"<td>{html.escape(c.detail)}</td></tr>"
-            for c in self.checks
-        )
-        name = html.escape(str(self.path), quote=True)
-        return (
-            f'<video controls width="480" src="{name}"></video><p>{name}: {self.size[0]}x{self.size[1]}, '
-            f"{self.frames} frames, {float(self.duration):.2f} s, {self.segments_rendered} segments "
-            f"rendered, {self.segments_reused} reused</p><table>{rows}</table>"
-        )
+        return film_page(self)
 
 
 class _Steps:

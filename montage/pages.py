@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["cut_page", "film_page"]
 
+STILLS = 8
+"""Pictures of a film."""
+STILL_SIDE = 180
+"""Their shorter side, pixels."""
+
 
 def cut_page(cut: Cut) -> str:
     """The cut as a table: picture, sentence, what was chosen and why."""
@@ -41,15 +46,26 @@ def cut_page(cut: Cut) -> str:
 
 
 def film_page(film: Film) -> str:
-    """The film as a player, with what its checks said."""
+    """The film as stills, evenly spread, with a player and what its checks said."""
+    from index.measure import thumbnail_jpeg
+    from index.stills import frame_at
+
+    stills = []
+    for place in range(STILLS):
+        time = film.duration * (2 * place + 1) / (2 * STILLS)
+        image = thumbnail_jpeg(frame_at(film.path, time, side=STILL_SIDE))
+        stills.append(f"<figure>{picture(image, f'the film at {float(time):.1f} s')}</figure>")
     checks = "".join(
         f"<tr><td>{escape(check.name)}</td><td>{'passed' if check.passed else 'FAILED'}</td>"
         f'<td class="why">{escape(check.detail)}</td></tr>'
         for check in film.checks
     )
+    width, height = film.size
     return (
         f'<div class="montage"><style>{STYLE}</style><h1>{escape(film.path.name)}</h1>'
-        f"<p>{film.segments_rendered} segments rendered, {film.segments_reused} reused</p>"
-        f'<video controls preload="metadata" width="640" src="{escape(film.path.as_uri())}"></video>'
+        f"<p>{width}x{height}, {float(film.duration):.2f} s, {film.segments_rendered} segments rendered, "
+        f"{film.segments_reused} reused</p>"
+        f'<div class="shots">{"".join(stills)}</div>'
+        f'<video controls preload="metadata" width="480" src="{escape(film.path.resolve().as_uri())}"></video>'
         f"<table>{checks}</table></div>"
     )
