@@ -61,11 +61,12 @@ def film_page(film: Film) -> str:
         for check in film.checks
     )
     width, height = film.size
+    source = film.path.resolve().as_uri()
     return (
         f'<div class="montage"><style>{STYLE}</style><h1>{escape(film.path.name)}</h1>'
         f"<p>{width}x{height}, {float(film.duration):.2f} s, {film.segments_rendered} segments rendered, "
         f"{film.segments_reused} reused</p>"
         f'<div class="shots">{"".join(stills)}</div>'
-        f'<video controls preload="metadata" width="480" src="{escape(film.path.resolve().as_uri())}"></video>'
+        f'<video controls preload="metadata" width="480" src="{escape(source)}"></video>'
         f"<table>{checks}</table></div>"
     )
