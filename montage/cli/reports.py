@@ -117,7 +117,7 @@ def run_doctor(output: Output) -> bool:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
     encoder, reason = resolve("auto")
-    present = [model.name for model in list_models() if model.present]
+    present = [status.model.name for status in list_models() if status.present]
     ffmpeg = _ffmpeg_version()
     steps = []
     if missing:
@@ -171,25 +171,22 @@ def run_models_list(output: Output) -> None:
     """List the models."""
     from index.encoders.models import list_models
 
-    models = list_models()
     rows = [
         {
-            "name": model.name,
-            "here": model.present,
-            "megabytes": round(model.size / 1e6),
-            "licence": model.licence,
-            "about": model.about,
+            "name": status.model.name,
+            "here": status.present,
+            "megabytes": round(status.model.size / 1e6),
+            "licence": status.model.licence,
+            "languages": status.model.languages,
+            "architecture": status.model.architecture,
         }
-        for model in models
+        for status in list_models()
     ]
 
     def show() -> None:
         output.table(
-            ["name", "here", "MB", "licence", "what it is"],
-            [
-                (r["name"], "yes" if r["here"] else "no", r["megabytes"], r["licence"], r["about"])
-                for r in rows
-            ],
+            ["name", "here", "MB", "licence", "languages", "architecture"],
+            [[r["name"], "yes" if r["here"] else "no", *list(r.values())[2:]] for r in rows],
             right="MB",
         )
 
