@@ -197,7 +197,8 @@ def run_models_pull(name: str, output: Output) -> None:
     """Fetch a model's weights, the size said first."""
     from index.encoders.models import model_size, pull_model
 
-    output.note(f"{name}: {model_size(name) / 1e6:.0f} MB")
-    with output.progress(f"fetching {name}", "MB") as advance:
-        path = pull_model(name, lambda done, total: advance(done / 1e6, total / 1e6, ""))
+    size = model_size(name)
+    output.note(f"{name}: {size / 1e6:.0f} MB to fetch" if size else f"{name} is here already; checking it")
+    # The hub's client draws the bar, with rate and time left, on a terminal.
+    path = pull_model(name, lambda file, size: output.note(f"{file}: {size / 1e6:.1f} MB"))
     output.result({"model": name, "path": str(path)}, lambda: output.line(f"{name} is here: {path}"))
