@@ -87,7 +87,7 @@ def write_video(
                 "-map_metadata",
                 "-1",
             ],
-            # One thread each: the output depends on their number, and a seed should give one file.
+            # One thread each: the output depends on their number, and a seed should give one picture.
             *["-c:v", "libx264", "-preset", "veryfast", "-crf", str(CRF), "-threads", "1"],
             *["-profile:v", "high", "-pix_fmt", "yuv420p", "-g", str(max(1, round(fps / 2)))],
             *["-x264-params", "open-gop=0:scenecut=0", "-r", str(fps)],

