@@ -32,9 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; one message on standard error when it fails."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        cli.main(args=arguments, prog_name="montage", standalone_mode=False)
-    except click.exceptions.Exit as error:
-        return error.exit_code
+        # Without its standalone mode click gives back the code of an Exit, and None from a command.
+        code = cli.main(args=arguments, prog_name="montage", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -56,4 +55,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = str(error) if ours or isinstance(error, OSError) else f"unexpected {error!r}; -v shows where"
         click.echo(f"montage: {text}", err=True)
         return _exit_code(error)
-    return 0
+    return code if isinstance(code, int) else 0
