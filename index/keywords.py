@@ -33,7 +33,10 @@ SHORTEST_INSIDE = 4
 _HAN = r"㐀-䶿一-鿿豈-﫿"
 _KANA = r"぀-ヿㇰ-ㇿ"
 _HANGUL = r"가-힯ᄀ-ᇿ"
-_TOKEN = re.compile(rf"[{_HAN}]+|[{_KANA}]+|[{_HANGUL}]+|[^\W\d_]+")
+_KATAKANA = r"゠-ヿㇰ-ㇿ"
+_TOKEN = re.compile(
+    rf"[{_HAN}]+|[{_KATAKANA}]+|[぀-ゟ]+|[{_HANGUL}]+|(?:(?![{_HAN}{_KANA}{_HANGUL}])[^\W\d_])+"
+)
 _OPAQUE = re.compile(r"[0-9a-f]{8,}$", re.IGNORECASE)
 
 
@@ -74,7 +77,7 @@ def stem(word: str) -> str:
     """
     word = word.lower()
     if word in _IRREGULAR:
-        return _IRREGULAR[word]
+        return _bare(_IRREGULAR[word])
     if word.endswith("'s"):
         word = word[:-2]
     if len(word) > 4 and word.endswith("ies"):
@@ -89,8 +92,13 @@ def stem(word: str) -> str:
             if ending == "er" and not (root[-1] == root[-2] or root.endswith("ng")):
                 break  # "runner", "singer", but not "tiger" or "river"
             doubled = root[-1] == root[-2] and root[-1] not in "lsz"
-            return root[:-1] if doubled else root.removesuffix("e")
-    return word[:-1] if len(word) > 4 and word.endswith("e") else word
+            return root[:-1] if doubled else root
+    return _bare(word)
+
+
+def _bare(word: str) -> str:
+    """Without a silent e, which ``-ing`` and ``-ed`` lose: "ride" and "riding" meet as "rid"."""
+    return word[:-1] if len(word) > 3 and word.endswith("e") and word[-2] != "e" else word
 
 
 def words_of(text: str, language: str | None = None) -> tuple[str, ...]:
@@ -99,21 +107,26 @@ def words_of(text: str, language: str | None = None) -> tuple[str, ...]:
     Chinese is cut by jieba; Japanese gives its katakana words and the pairs of neighbouring kanji; of
     other languages words are what lies between spaces.
     """
+    return tuple(_forms(text, language))
+
+
+def _forms(text: str, language: str | None = None) -> dict[str, str]:
+    """The content words of a text: how each is written by its stem."""
     text = unicodedata.normalize("NFKC", text)
     language = language or language_of(text)
-    out: dict[str, None] = {}
+    out: dict[str, str] = {}
     for token in _TOKEN.findall(text):
         if re.match(f"[{_HAN}]", token):
             pieces = _japanese_pairs(token) if language == "ja" else _cut_chinese(token)
-            out.update(dict.fromkeys(piece for piece in pieces if piece not in _stop()))
+            out.update({piece: piece for piece in pieces if piece not in _stop()})
         elif re.match(f"[{_KANA}]", token):
-            if len(token) > 1 and token not in _stop() and re.match("[゠-ヿ]", token):
-                out[token] = None
+            if len(token) > 1 and re.match(f"[{_KATAKANA}]", token):
+                out[token] = token
         elif token.lower() not in _stop() and len(token) > 1:
-            for part in re.findall(r"[A-Z]?[a-z'’]+|[A-Z]{2,}(?![a-z])|[^\x00-\x7f]+", token) or [token]:
+            for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]{2,}(?![a-z])|[^\x00-\x7f]+", token) or [token]:
                 if len(part) > 1 and part.lower() not in _stop():
-                    out[stem(part)] = None
-    return tuple(out)
+                    out.setdefault(stem(part), part.lower())
+    return out
 
 
 def _japanese_pairs(token: str) -> list[str]:
@@ -194,21 +207,21 @@ class Keywords:
         for row, (text, language) in enumerate(zip(texts, languages, strict=True)):
             missed: dict[int, float] = {}
             met: dict[int, list[str]] = {}
-            for word in self._query_words(text, language):
+            for word, written in self._query_words(text, language).items():
                 for place, worth in self._meet(word):
                     missed[place] = missed.get(place, 1.0) * (1.0 - HIT * worth)
-                    met.setdefault(place, []).append(word)
+                    met.setdefault(place, []).append(written)
             for place, miss in missed.items():
                 out[row, place] = 1.0 - miss
             why.append({place: ", ".join(words) for place, words in met.items() if out[row, place] > 0})
         return out, why
 
-    def _query_words(self, text: str, language: str) -> tuple[str, ...]:
-        words = words_of(text, language)
+    def _query_words(self, text: str, language: str) -> dict[str, str]:
+        words = _forms(text, language)
         if language == "zh":
             from index.encoders.texts import gloss
 
-            words += tuple(word for word in words_of(gloss(text), "en") if word not in words)
+            words = {**_forms(gloss(text), "en"), **words}
         return words
 
     def _meet(self, word: str) -> list[tuple[int, float]]:

@@ -114,7 +114,8 @@ def fuse(embedding: FloatArray, keywords: FloatArray) -> FloatArray:
     safe = np.clip(embedding, 1e-6, 1.0 - 1e-6)
     lifted = _sigmoid(np.log(safe / (1.0 - safe)) + KEYWORD_GAIN * keywords)
     ceiling = KEYWORD_CEILING + (1.0 - KEYWORD_CEILING) * np.maximum(0.0, 2.0 * embedding - 1.0)
-    return np.asarray(np.maximum(embedding, np.minimum(lifted, ceiling)), np.float32)
+    fused = np.where(keywords > 0, np.maximum(embedding, np.minimum(lifted, ceiling)), embedding)
+    return np.asarray(fused, np.float32)
 
 
 class Matcher:

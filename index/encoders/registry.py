@@ -71,7 +71,7 @@ def _from_python(place: str) -> Encoder:
     module, _, attribute = place.partition(":")
     try:
         made = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise FootageError(
             f"no encoder at python:{place}: write python:MODULE:CLASS with an importable module ({error})"
         ) from error

@@ -1,0 +1,95 @@
+"""Words of sentences against names of footage."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from index.keywords import Keywords, language_of, media_words, name_phrase, stem, words_of
+from index.values import Media
+
+
+def media(path: str, text: str = "") -> Media:
+    return Media(id=path, paths=(path,), duration=Fraction(1), width=16, height=9, text=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("A dog.", "en"), ("一只狗。", "zh"), ("犬が走る。", "ja"), ("개가 달린다", "ko"), ("", "en")],
+)
+def test_language_of(text: str, language: str) -> None:
+    assert language_of(text) == language
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("dogs", "dog"), ("running", "run"), ("runs", "run"),
+     ("parties", "party"), ("boxes", "box"), ("riding", "ride"),
+     ("women", "woman"), ("jumped", "jump"), ("candles", "candle"), ("horses", "horse"), ("runner", "run")],
+)  # fmt: skip
+def test_forms_of_a_word_meet(one: str, other: str) -> None:
+    assert stem(one) == stem(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("glass", "glas"), ("tiger", "tig"), ("river", "riv"), ("bus", "bu")]
+)
+def test_other_words_do_not_meet(one: str, other: str) -> None:
+    assert stem(one) != stem(other)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DSC_0412.MOV",
+        "a7f3e2b19c04.mp4",
+        "20240112_143000.mp4",
+        "clip-0001.mp4",
+        "IMG_2034.HEIC",
+        "GOPR0042.MP4",
+    ],
+)
+def test_opaque_names_say_nothing(name: str) -> None:
+    assert media_words(media(name)) == ()
+
+
+def test_speaking_names() -> None:
+    assert name_phrase("holiday/IMG_2034 Dog on beach.mp4") == "holiday IMG Dog on beach"
+    assert set(words_of(name_phrase("BMXRider_02.mp4"))) == {"bmx", stem("rider")}
+    assert words_of("一只黑天鹅静静地游过池塘。")[0] == "黑天鹅"
+    assert "カメラ" in words_of("京都のカメラ")
+
+
+def test_scores_and_the_words_met() -> None:
+    library = [
+        media("dog-beach.mp4"),
+        media("blackswan.mp4"),
+        media("x1.mp4", "two dogs in snow"),
+        media("x2.mp4"),
+    ]
+    scores, why = Keywords(library).scores(["The dogs run along the beach.", "A black swan."], ["en", "en"])
+    assert scores.shape == (2, 4)
+    assert scores[0, 0] > scores[0, 2] > scores[0, 1] == scores[0, 3] == 0
+    assert scores[1].argmax() == 1
+    assert why[0][0] == "dogs, beach"
+    assert scores.max() <= 1
+
+
+def test_a_word_that_all_names_share_says_nothing() -> None:
+    library = [media(f"beach/{name}.mp4") for name in ("dog", "cat", "bird")]
+    scores, _ = Keywords(library).scores(["The beach."], ["en"])
+    assert scores.max() == 0
+
+
+def test_a_chinese_sentence_meets_english_and_chinese_names() -> None:
+    library = [media("goat.mp4"), media("candles.mp4"), media("海滩.mp4")]
+    scores, _ = Keywords(library).scores(["山羊站在岩石上。", "海滩上的狗。"], ["zh", "zh"])
+    assert scores[0].argmax() == 0
+    assert scores[1].argmax() == 2
+
+
+def test_no_media() -> None:
+    scores, why = Keywords([]).scores(["A dog."], ["en"])
+    assert scores.shape == (1, 0)
+    assert why == [{}]
