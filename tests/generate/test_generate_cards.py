@@ -212,7 +212,7 @@ def test_takes_are_deterministic(tmp_path: Path) -> None:
     takes = [Card(tmp_path / name).generate(asked) for name in "ab"]
     assert takes[0].path.name == takes[1].path.name
     first, second = (frames_of(take.path)[0] for take in takes)
-    assert max(np.abs(a.astype(int) - b).mean() for a, b in zip(first, second, strict=True)) < 1
+    assert max(np.abs(a.astype(int) - b).mean() for a, b in zip(first, second, strict=True)) < 0.3
 
 
 def test_cancel_leaves_nothing_behind(tmp_path: Path) -> None:
