@@ -43,3 +43,11 @@ def sample_index(tmp_path_factory: pytest.TempPathFactory, sample_library: Path)
             shutil.copy(path, folder.parent)
     build_index(folder, encoder="embedded")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_wan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text-to-video pipeline of the real class with random weights, saved in a folder."""
+    from tests.tiny_pipelines import save_tiny_wan
+
+    return save_tiny_wan(tmp_path_factory.mktemp("model") / "wan")
