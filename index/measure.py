@@ -28,8 +28,10 @@ SHORT = Fraction(4)
 """A shot up to this many seconds is one window."""
 _EVERY = Fraction(1, 4)
 """Seconds between the frames kept to be embedded, until it is known where windows have their middles."""
-_BATCH = 16
-"""Frames given to the encoder at once."""
+FRAMES = 3
+"""Frames embedded of each window, spread evenly, their features averaged: one alone is easily mistaken."""
+_BATCH = 5 * FRAMES
+"""Frames given to the encoder at once: those of whole windows."""
 _SAMPLES = 32
 """Small frames kept of a shot, spread evenly: its middle is taken from them, and faces are looked for."""
 
@@ -186,7 +188,9 @@ class _Taker:
         if self._encoder is None:
             return
         within = [c for c in self._candidates if window.contains(c[0])] or self._candidates
-        self._batch.append(min(within, key=lambda c: abs(c[0] - window.middle))[1])
+        for number in range(FRAMES):
+            time = window.start + window.seconds * (2 * number + 1) / (2 * FRAMES)
+            self._batch.append(min(within, key=lambda c: abs(c[0] - time))[1])
         while len(self._candidates) > 1 and self._candidates[0][0] < window.end - _EVERY:
             self._candidates.popleft()
         if len(self._batch) >= _BATCH:
@@ -194,7 +198,8 @@ class _Taker:
 
     def _encode(self) -> None:
         if self._encoder is not None and self._batch:
-            self._rows.append(np.asarray(self._encoder.encode_images(self._batch), dtype=np.float32))
+            rows = np.asarray(self._encoder.encode_images(self._batch), dtype=np.float32)
+            self._rows.append(rows.reshape(-1, FRAMES, rows.shape[1]).mean(axis=1))
             self._batch.clear()
 
     def features(self) -> FloatArray:
