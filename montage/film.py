@@ -279,9 +279,9 @@ def join_film(
     import av
 
     delay = max(_delay(path, form) for path in dict.fromkeys(segments))
-    with av.open(
-        str(output), "w", format="mp4", options={"movflags": "+faststart", "write_tmcd": "0"}
-    ) as film:
+    # Without use_metadata_tags the container drops every name that is not one of its own.
+    options = {"movflags": "+faststart+use_metadata_tags", "write_tmcd": "0"}
+    with av.open(str(output), "w", format="mp4", options=options) as film:
         film.metadata.update(metadata)
         picture: Any = None
         header: bytes | None = None

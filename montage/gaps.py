@@ -6,6 +6,7 @@ move over the near-miss frame (still), a typographic card. Every step down is re
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -154,10 +155,11 @@ def _from_json(sentence: str, kind: SlotKind, take: Mapping[str, Any]) -> Splice
 
 def _measured(take: Take, sentence: Sentence, library: Library, reference: str | None) -> Spliced:
     """A take seen by the indexer, as real footage is."""
+    from index.faces import find_faces
     from index.measure import measure_file
     from index.query import Matcher
 
-    seen = measure_file(take.path, library.encoder)
+    seen = measure_file(take.path, library.encoder, faces=find_faces)
     match = Matcher(library).match_features(seen.features, sentence.text, sentence.language)
     best = max(seen.shots, key=lambda shot: shot.span.seconds)
     record = {
@@ -185,7 +187,7 @@ def fill_gaps(
     *,
     size: tuple[int, int],
     first: Fallback = "auto",
-    model: Path | None = None,
+    model: Generator | Path | None = None,
     gates: bool = True,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -196,7 +198,7 @@ def fill_gaps(
         cut: may have gaps, and takes made for an earlier film.
         size: (width, height) of the film; takes of another size are made anew.
         first: where the ladder begins below the model.
-        model: folder of a diffusers pipeline, None for none.
+        model: a folder of a diffusers pipeline, or any generator; None for none.
         gates: refuse generated takes that are black, frozen, noise, or cut within.
         progress: called with (steps done, steps in all, what).
         cancel: true stops the making of takes.
@@ -289,9 +291,11 @@ class _Filling:
                 if sentence.id in self.thresholds:
                     self.steps[sentence.id].append("near-miss: the footage is used elsewhere")
 
-    def make_all(self, kind: Literal["diffusion", "still", "card"], model: Path | None = None) -> None:
+    def make_all(
+        self, kind: Literal["diffusion", "still", "card"], model: Generator | Path | None = None
+    ) -> None:
         """Make a take of one kind for every gap that is left, and let the optimiser splice them in."""
-        from generate.base import GenerationError
+        from generate.base import Cancelled, GenerationError
         from generate.takes import make_take
 
         folder = self.cut.library.store_dir / TAKES
@@ -306,6 +310,8 @@ class _Filling:
             try:
                 request, near = self._request(place, sentence, kind)
                 take, steps = make_take(request, [generator], folder, gates=self.gates, cancel=self.cancel)
+            except Cancelled:
+                raise
             except GenerationError as error:
                 self.steps[sentence.id].append(f"{kind}: {error}")
                 if kind == "card":
@@ -341,11 +347,17 @@ class _Filling:
             fps=self.cut.fps,
             width=self.size[0],
             height=self.size[1],
-            seed=self.cut.seed + place,
+            seed=self._seed(place),
             reference=reference,
             neighbours=self._neighbours(place),
         )
         return request, near
+
+    def _seed(self, place: int) -> int:
+        """The seed of a gap: the same wherever its sentence stands, so that its take is found again."""
+        name = self.cut.slots[place].sentence
+        earlier = sum(slot.sentence == name for slot in self.cut.slots[:place])
+        return self.cut.seed + zlib.crc32(f"{name} {earlier}".encode())
 
     def _shown(self) -> set[str]:
         """Ids of the shots that the cut shows, as footage or in a still."""
@@ -378,7 +390,9 @@ class _Filling:
         return tuple(seen.values())
 
 
-def _generator(kind: str, folder: Path, model: Path | None) -> Generator:
+def _generator(kind: str, folder: Path, model: Generator | Path | None) -> Generator:
+    if model is not None and not isinstance(model, Path):
+        return model
     if kind == "diffusion":
         from generate.backends import Diffusers
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from montage.gaps import FALLBACKS, Fallback, Fill, fill_gaps, take_file
+from montage.marks import film_marks
 from montage.values import MontageError
 
 if TYPE_CHECKING:
+    from generate.base import Generator
     from montage.cut import Cut
     from montage.film import Film
 
@@ -37,7 +38,7 @@ def render(
     size: tuple[int, int] = (1920, 1080),
     fit: Literal["crop", "pad"] = "crop",
     quality: Literal["final", "draft"] = "final",
-    model: Path | str | None = None,
+    model: Generator | Path | str | None = None,
     fallback: Fallback = "auto",
     gates: bool = True,
     progress: Progress | None = None,
@@ -51,7 +52,7 @@ def render(
         size: (width, height) in square pixels, both even.
         fit: ``crop`` fills the frame, ``pad`` shows all of the picture.
         quality: ``draft`` is quick and rough.
-        model: folder of a diffusers pipeline for the gaps, None for none.
+        model: makes the shots of the gaps: a folder of a diffusers pipeline or any generator, None for none.
         fallback: the first step of the ladder below the model; ``none`` fails at a gap.
         gates: refuse generated takes that are black, frozen, noise, or cut within.
         progress: called with (done, total, what).
@@ -67,7 +68,7 @@ def render(
         size=size,
         fit=fit,
         quality=quality,
-        model=Path(model) if model is not None else None,
+        model=Path(model) if isinstance(model, str) else model,
         fallback=fallback,
         gates=gates,
         progress=progress,
@@ -82,7 +83,7 @@ def render_cut(
     size: tuple[int, int],
     fit: Literal["crop", "pad"],
     quality: Literal["final", "draft"],
-    model: Path | None,
+    model: Generator | Path | None,
     fallback: Fallback,
     gates: bool = True,
     progress: Progress | None = None,
@@ -131,28 +132,8 @@ def render_cut(
         fit=fit,
         quality=quality,
         cache=store / "segments",
-        metadata=_marks(cut),
+        metadata=film_marks(cut),
         progress=progress,
         cancel=cancel,
     )
     return Rendered(film, cut, fills)
-
-
-def _marks(cut: Cut) -> dict[str, str]:
-    """What the film's container says of its generated shots."""
-    numbers = {sentence.id: sentence.number for sentence in cut.script.sentences}
-    made = []
-    start = 0
-    for slot in cut.slots:
-        if slot.take is not None:
-            made.append(
-                {
-                    "sentence": numbers[slot.sentence],
-                    "from": round(float(start / cut.fps), 3),
-                    "seconds": round(float(slot.frames / cut.fps), 3),
-                    "kind": slot.kind,
-                    **{name: slot.take[name] for name in ("model", "prompt", "seed", "digital_source_type")},
-                }
-            )
-        start += slot.frames
-    return {"montage_generated": json.dumps(made, ensure_ascii=False)} if made else {}

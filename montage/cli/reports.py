@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import shutil
 import subprocess
@@ -42,12 +41,12 @@ PACKAGES = (
 
 def _show_pairs(data: dict[str, Any], output: Output) -> None:
     for name, value in data.items():
-        if isinstance(value, list):
+        if isinstance(value, list) and value:
             output.line(f"{name}:")
             for entry in value:
                 text = ", ".join(f"{k} {v}" for k, v in entry.items()) if isinstance(entry, dict) else entry
                 output.line(f"  {printable(str(text))}")
-        elif value not in (None, ""):
+        elif value not in (None, "", []):
             output.line(f"{name}: {printable(str(value))}")
 
 
@@ -79,6 +78,7 @@ def _library_info(folder: Path) -> dict[str, Any]:
 def _file_info(path: Path) -> dict[str, Any]:
     from generate.provenance import read_marks
     from index.probe import read_media
+    from montage.marks import read_film_marks
 
     media = read_media(path, root=path.parent)
     width, height = media.display_size
@@ -97,11 +97,8 @@ def _file_info(path: Path) -> dict[str, Any]:
         "credit": media.credit,
         "licence": media.licence,
     }
-    marks = read_marks(path)
-    if "montage_generated" in marks:
-        data["generated shots"] = json.loads(marks["montage_generated"])
-    elif marks:
-        data["marks"] = [f"{name}: {value}" for name, value in sorted(marks.items())]
+    data["generated shots"] = read_film_marks(path)
+    data["marks"] = [f"{name}: {value}" for name, value in sorted(read_marks(path).items())]
     return data
 
 

@@ -1,0 +1,57 @@
+"""What a film's container says of the shots in it that were generated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from montage.values import MontageError
+
+if TYPE_CHECKING:
+    from montage.cut import Cut
+
+__all__ = ["film_marks", "read_film_marks"]
+
+KEY = "montage_generated"
+"""Name of the container's metadata entry: a JSON list, one entry a generated shot."""
+
+
+def film_marks(cut: Cut) -> dict[str, str]:
+    """Metadata for the film of ``cut``; empty when nothing in it was generated."""
+    numbers = {sentence.id: sentence.number for sentence in cut.script.sentences}
+    made = []
+    start = 0
+    for slot in cut.slots:
+        if slot.take is not None:
+            made.append(
+                {
+                    "sentence": numbers[slot.sentence],
+                    "from": round(float(start / cut.fps), 3),
+                    "seconds": round(float(slot.frames / cut.fps), 3),
+                    "kind": slot.kind,
+                    **{name: slot.take[name] for name in ("model", "prompt", "seed", "digital_source_type")},
+                }
+            )
+        start += slot.frames
+    return {KEY: json.dumps(made, ensure_ascii=False)} if made else {}
+
+
+def read_film_marks(path: Path | str) -> list[dict[str, Any]]:
+    """The generated shots that a film names, in order: sentence, from and seconds, kind, model, prompt, seed.
+
+    Raises:
+        MontageError: if the file cannot be opened, or its mark is damaged.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            text = container.metadata.get(KEY, "[]")
+    except (OSError, av.error.FFmpegError) as error:
+        raise MontageError(f"cannot open {path}: {error}; check that it is a film") from error
+    try:
+        marks = json.loads(text)
+    except ValueError as error:
+        raise MontageError(f"{path}: what it says of its generated shots is damaged ({error})") from error
+    return list(marks)
