@@ -11,11 +11,14 @@ import av
 import pytest
 
 import montage
-from generate import read_marks
+from generate import Diffusers, read_marks
 from index.library import Library
 from montage.cli import main
 from montage.gaps import take_file
+from montage.marks import read_film_marks
 from montage.project import Project
+from montage.rendering import render_cut
+from montage.values import FilmError
 
 SIZE = (320, 180)
 
@@ -132,29 +135,59 @@ def test_a_gap_goes_the_whole_way(
     take = take_file(record, Library.open(sample_index))
     assert record.take["look"]["brightness"] > 0
     assert "trainedAlgorithmicMedia" not in read_marks(take)["digital_source_type"]
-    marks = json.loads(read_marks(Path(made["film"]))["montage_generated"])
+    marks = read_film_marks(made["film"])
     assert [(mark["sentence"], mark["kind"]) for mark in marks] == [(2, kind)]
     again = run(capsys, "render", str(script), *options)
     assert (again["segments_rendered"], again["segments_reused"]) == (0, len(made["cut"]["slots"]))
 
 
-def test_a_model_makes_the_shot_of_a_gap(
+def test_a_model_makes_the_shot_of_a_gap(sample_index: Path, story: Path, tiny_wan: Path) -> None:
+    text = "[generate] A whale sings under the sea.\nA cup of coffee stands on the table.\n"
+    library = Library.open(sample_index)
+    takes = sample_index / ".montage" / "takes"
+    takes.mkdir(exist_ok=True)
+    model = Diffusers(tiny_wan, takes, steps=2, native_area=64 * 64)
+    cut = montage.plan(montage.parse_script(text), library)
+    assert [slot.kind for slot in cut.slots] == ["gap", "footage"]
+    made = render_cut(
+        cut,
+        story / "model.mp4",
+        size=(160, 96),
+        fit="crop",
+        quality="draft",
+        model=model,
+        fallback="none",
+        gates=False,
+    )
+    slot = made.cut.slots[0]
+    assert slot.kind == "diffusion"
+    assert slot.take["digital_source_type"].endswith("/trainedAlgorithmicMedia")
+    assert slot.take["prompt"] == "A whale sings under the sea."
+    assert slot.frames == cut.slots[0].frames
+    assert frames_of(made.film.path) == made.film.frames
+    marks = read_film_marks(made.film.path)
+    assert [(mark["sentence"], mark["kind"], mark["model"]) for mark in marks] == [
+        (1, "diffusion", model.name)
+    ]
+
+    # With the gates on, an untrained model's noise is refused and the next step of the ladder stands in.
+    options = {"size": (160, 96), "fit": "crop", "quality": "draft", "model": model}
+    refused = render_cut(cut, story / "refused.mp4", **options, fallback="card")
+    assert refused.cut.slots[0].kind == "card"
+    assert any("noise" in step for step in refused.fills[0].steps), refused.fills
+    with pytest.raises(FilmError, match="nothing in the library shows"):
+        render_cut(cut, story / "none.mp4", **options, fallback="none")
+
+
+@pytest.mark.slow
+def test_a_model_named_on_the_command_line(
     sample_index: Path, story: Path, tiny_wan: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = story / "model.txt"
-    script.write_text("[generate] A whale sings under the sea.\nA cup of coffee stands on the table.\n")
-    options = ["--library", str(sample_index), "--size", "160x96", "--model", str(tiny_wan)]
-    made = run(capsys, "render", str(script), *options, "--no-gates")
-    slot = made["cut"]["slots"][0]
-    assert slot["kind"] == "diffusion"
-    assert slot["take"]["digital_source_type"].endswith("/trainedAlgorithmicMedia")
-    assert slot["take"]["prompt"] == "A whale sings under the sea."
-    assert frames_of(Path(made["film"])) == made["frames"]
-
-    # With the gates on, an untrained model's noise is refused and the next step of the ladder stands in.
-    refused = run(capsys, "render", str(script), *options, "-o", str(story / "refused.mp4"))
-    assert refused["cut"]["slots"][0]["kind"] != "diffusion"
-    assert any("diffusion" in step or "wan" in step for step in refused["fills"][0]["steps"])
+    script.write_text("[generate] A whale sings under the sea.\n")
+    options = ["--library", str(sample_index), "--size", "160x96", "--model", str(tiny_wan), "--no-gates"]
+    made = run(capsys, "render", str(script), *options)
+    assert made["cut"]["slots"][0]["kind"] == "diffusion"
 
 
 def test_no_fallback_fails_at_a_gap(
