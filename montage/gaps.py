@@ -313,7 +313,9 @@ class _Filling:
             except Cancelled:
                 raise
             except GenerationError as error:
-                self.steps[sentence.id].append(f"{kind}: {error}")
+                # The first line names the sentence, the others give a reason each.
+                reasons = str(error).splitlines()
+                self.steps[sentence.id] += [f"{kind}: {reason.strip()}" for reason in reasons[1:] or reasons]
                 if kind == "card":
                     raise
                 continue

@@ -174,7 +174,7 @@ def test_a_model_makes_the_shot_of_a_gap(sample_index: Path, story: Path, tiny_w
     options = {"size": (160, 96), "fit": "crop", "quality": "draft", "model": model}
     refused = render_cut(cut, story / "refused.mp4", **options, fallback="card")
     assert refused.cut.slots[0].kind == "card"
-    assert any("noise" in step for step in refused.fills[0].steps), refused.fills
+    assert any("refused" in step for step in refused.fills[0].steps), refused.fills
     with pytest.raises(FilmError, match="nothing in the library shows"):
         render_cut(cut, story / "none.mp4", **options, fallback="none")
 

@@ -92,7 +92,8 @@ def test_every_exported_name_is_there(package: str) -> None:
         assert getattr(module, name).__doc__, f"{package}.{name} has no docstring"
     public = {name for name in dir(module) if not name.startswith("_")}
     places = {name for _, name, _ in pkgutil.iter_modules(module.__path__)}
-    assert public - places - {"TYPE_CHECKING", "Any", "annotations", "importlib", "Path"} == set(module.__all__)
+    tools = {"TYPE_CHECKING", "Any", "annotations", "importlib", "Path"}
+    assert public - places - tools == set(module.__all__)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
