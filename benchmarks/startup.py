@@ -1,6 +1,6 @@
 """How long ``montage --help`` takes, against ``python -c pass`` in the same run.
 
-    python benchmarks/startup.py
+python benchmarks/startup.py
 """
 
 from __future__ import annotations
