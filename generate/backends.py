@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from generate.base import Cancel, Cancelled, Frame, GenerationError, Progress, Request, Take, TakeKind
 from generate.families import FAMILIES, Family, native_frames, native_size
-from generate.finish import write_video
+from generate.finish import finish_take
 from generate.keys import request_key
-from generate.provenance import DIGITAL_SOURCE_TYPES, marks_for
 from index.base import content_id, import_torch
 
 __all__ = ["Diffusers"]
@@ -136,36 +135,17 @@ class Diffusers:
         size = native_size(self._family_as_loaded, request.width, request.height, self.native_area)
         video = self._run(pipeline, request, frames, size, progress, cancel)
         path = self.directory / f"{request_key(request, self.name, self.identity)}.mp4"
-        write_video(
+        return finish_take(
             _each(video),
             path,
-            source_size=(video.shape[2], video.shape[1]),
-            source_fps=self.family.fps * speed,
-            size=(request.width, request.height),
-            fps=request.fps,
-            count=request.frames,
-            source_count=len(video),
-            marks=marks_for(
-                "diffusion",
-                model=self.model,
-                model_hash=self.model_hash,
-                prompt=request.prompt,
-                seed=request.seed,
-            ),
-            cancel=cancel,
-        )
-        return Take(
-            path=path,
+            request,
             kind="diffusion",
-            frames=request.frames,
-            fps=request.fps,
-            width=request.width,
-            height=request.height,
-            seed=request.seed,
-            prompt=request.prompt,
             model=self.model,
             model_hash=self.model_hash,
-            digital_source_type=DIGITAL_SOURCE_TYPES["diffusion"],
+            source_size=(video.shape[2], video.shape[1]),
+            source_fps=self.family.fps * speed,
+            source_count=len(video),
+            cancel=cancel,
             details={
                 "family": self.family.name,
                 "pipeline": self.family.pipeline,

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from generate.base import Cancel, Frame, GenerationError, Progress, Request, Take, TakeKind
 from generate.colours import Palette, contrast_ratio, palette_of
-from generate.finish import write_video
+from generate.finish import finish_take
 from generate.fonts import find_font
 from generate.keys import request_key
 from generate.layout import Atom, atoms_of, break_lines, is_right_to_left, joined
-from generate.provenance import DIGITAL_SOURCE_TYPES, marks_for
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -87,36 +86,19 @@ class Card:
             raise GenerationError("a card needs text, and the request's prompt is empty")
         font, lines = _set(text, request.width, request.height)
         path = self.directory / f"{request_key(request, self.name, self.identity)}.mp4"
-        write_video(
+        return finish_take(
             _frames(request, text, font, lines),
             path,
-            source_size=(request.width, request.height),
-            source_fps=request.fps,
-            size=(request.width, request.height),
-            fps=request.fps,
-            count=request.frames,
-            marks=marks_for(
-                "card", model=self.name, model_hash=VERSION, prompt=request.prompt, seed=request.seed
-            ),
-            progress=progress,
-            cancel=cancel,
-        )
-        return Take(
-            path=path,
+            request,
             kind="card",
-            frames=request.frames,
-            fps=request.fps,
-            width=request.width,
-            height=request.height,
-            seed=request.seed,
-            prompt=request.prompt,
             model=self.name,
             model_hash=VERSION,
-            digital_source_type=DIGITAL_SOURCE_TYPES["card"],
             details={
                 "lines": [joined(line) for line in lines],
                 "typeface": " ".join(filter(None, font.getname())),
             },
+            progress=progress,
+            cancel=cancel,
         )
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 
-from generate.base import Cancel, Cancelled, Frame, GenerationError, Progress
-from generate.provenance import metadata_arguments
+from generate.base import Cancel, Cancelled, Frame, GenerationError, Progress, Request, Take, TakeKind
+from generate.provenance import DIGITAL_SOURCE_TYPES, marks_for, metadata_arguments
 from index.base import ffmpeg_path
 
 __all__ = ["check_length", "crop_to_cover", "write_video"]
@@ -34,6 +34,60 @@ def crop_to_cover(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     if Fraction(width, height) > aspect:
         return max(1, round(height * aspect)), height
     return width, max(1, round(width / aspect))
+
+
+def finish_take(
+    frames: Iterable[Frame],
+    path: Path,
+    request: Request,
+    *,
+    kind: TakeKind,
+    model: str,
+    model_hash: str,
+    details: Mapping[str, object],
+    source_size: tuple[int, int] | None = None,
+    source_fps: Fraction | None = None,
+    source_count: int = 0,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Take:
+    """Finish a backend's frames to what was asked for, mark them, and write them to ``path``.
+
+    The frames are taken to have the request's size and rate unless ``source_size`` and ``source_fps`` say
+    otherwise.
+
+    Raises:
+        GenerationError: if they cannot be written.
+        Cancelled: if ``cancel`` said so.
+    """
+    size = (request.width, request.height)
+    write_video(
+        frames,
+        path,
+        source_size=source_size or size,
+        source_fps=source_fps or request.fps,
+        size=size,
+        fps=request.fps,
+        count=request.frames,
+        source_count=source_count,
+        marks=marks_for(kind, model=model, model_hash=model_hash, prompt=request.prompt, seed=request.seed),
+        progress=progress,
+        cancel=cancel,
+    )
+    return Take(
+        path=path,
+        kind=kind,
+        frames=request.frames,
+        fps=request.fps,
+        width=request.width,
+        height=request.height,
+        seed=request.seed,
+        prompt=request.prompt,
+        model=model,
+        model_hash=model_hash,
+        digital_source_type=DIGITAL_SOURCE_TYPES[kind],
+        details=details,
+    )
 
 
 def write_video(

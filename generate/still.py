@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generate.base import Cancel, Frame, GenerationError, Progress, Request, Take, TakeKind
-from generate.finish import crop_to_cover, write_video
+from generate.finish import crop_to_cover, finish_take
 from generate.keys import request_key
-from generate.provenance import DIGITAL_SOURCE_TYPES, marks_for
 
 __all__ = ["Still"]
 
@@ -70,33 +69,16 @@ class Still:
         reference = _checked(request.reference)
         move = _choose(request, reference)
         path = self.directory / f"{request_key(request, self.name, self.identity)}.mp4"
-        write_video(
+        return finish_take(
             _frames(request, reference, move),
             path,
-            source_size=(request.width, request.height),
-            source_fps=request.fps,
-            size=(request.width, request.height),
-            fps=request.fps,
-            count=request.frames,
-            marks=marks_for(
-                "still", model=self.name, model_hash=VERSION, prompt=request.prompt, seed=request.seed
-            ),
-            progress=progress,
-            cancel=cancel,
-        )
-        return Take(
-            path=path,
+            request,
             kind="still",
-            frames=request.frames,
-            fps=request.fps,
-            width=request.width,
-            height=request.height,
-            seed=request.seed,
-            prompt=request.prompt,
             model=self.name,
             model_hash=VERSION,
-            digital_source_type=DIGITAL_SOURCE_TYPES["still"],
             details={"move": move.name},
+            progress=progress,
+            cancel=cancel,
         )
 
 

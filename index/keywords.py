@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from index.encoders.base import FloatArray
+from index.languages import language_of
 from index.values import Media
 
-__all__ = ["Keywords", "language_of", "media_words", "name_phrase", "stem", "words_of"]
+__all__ = ["Keywords", "media_words", "name_phrase", "stem", "words_of"]
 
 HIT = 0.6
 """What one word in common is worth; several add up as independent chances, 1 - (1 - HIT)^n."""
@@ -44,18 +45,6 @@ _OPAQUE = re.compile(r"[0-9a-f]{8,}$", re.IGNORECASE)
 def _stop() -> frozenset[str]:
     text = (Path(__file__).parent / "stopwords.txt").read_text(encoding="utf-8")
     return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
-
-
-def language_of(text: str) -> str:
-    """The ISO 639-1 language that a text's letters suggest: ``ja``, ``ko``, ``zh``, else ``en``.
-
-    Kana means Japanese, and Hangul Korean, even among Chinese characters. Latin letters are taken as English.
-    """
-    if re.search(f"[{_KANA}]", text):
-        return "ja"
-    if re.search(f"[{_HANGUL}]", text):
-        return "ko"
-    return "zh" if re.search(f"[{_HAN}]", text) else "en"
 
 
 _IRREGULAR: dict[str, str] = dict(

@@ -21,7 +21,8 @@ import numpy as np
 from index.base import FootageError, Span
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.labels import background
-from index.keywords import Keywords, language_of, name_phrase
+from index.keywords import Keywords, name_phrase
+from index.languages import language_of
 from index.textcache import TextCache
 from index.values import Hit, Shot
 

@@ -15,10 +15,11 @@ from difflib import SequenceMatcher
 from fractions import Fraction
 from pathlib import Path
 
+from index.languages import language_of
 from montage.directives import DIRECTIVE_NAMES, DirectiveError, apply_directive, directive_name
 from montage.values import Directives, MontageError, Sentence, Title
 
-__all__ = ["Script", "keep_ids", "language_of", "parse_script", "read_script", "reading_seconds"]
+__all__ = ["Script", "keep_ids", "parse_script", "read_script", "reading_seconds"]
 
 WORDS_A_MINUTE = 183
 """Reading aloud in English (Brysbaert, "How many words do we read per minute?", J. Mem. Lang. 2019); used for
@@ -29,19 +30,6 @@ at 228 words (Trauzettel-Klosinski and Dietz, IOVS 2012); all are slowed by 183 
 SIMILAR = 0.5
 """A changed sentence is the same sentence if this share of its characters is (difflib's ratio)."""
 
-_RANGES = (
-    ("ja", 0x3040, 0x30FF),
-    ("han", 0x3400, 0x9FFF),
-    ("han", 0xF900, 0xFAFF),
-    ("han", 0x20000, 0x3FFFF),
-    ("ko", 0xAC00, 0xD7AF),
-    ("ru", 0x0400, 0x04FF),
-    ("el", 0x0370, 0x03FF),
-    ("ar", 0x0600, 0x06FF),
-    ("he", 0x0590, 0x05FF),
-    ("hi", 0x0900, 0x097F),
-    ("th", 0x0E00, 0x0E7F),
-)
 _BRACKET = re.compile(r"(?<!\\)\[([^\[\]]*)\]")
 _NOTE = re.compile(r"(?:^|(?<=\s))//.*$")
 _TITLE = re.compile(r"\s*#+(?:\s+(.*))?$")
@@ -107,24 +95,6 @@ class _Text:
 
 def _is_cjk(character: str) -> bool:
     return unicodedata.east_asian_width(character) in "WF" and not 0xAC00 <= ord(character) <= 0xD7AF
-
-
-def language_of(text: str) -> str:
-    """ISO 639-1 code by the script of the characters: kana is Japanese, other Han Chinese, Latin English.
-
-    A Han character counts as two letters, so that a Chinese sentence that names a brand stays Chinese.
-    """
-    counts: dict[str, int] = {}
-    for character in text:
-        if character.isalpha():
-            code = ord(character)
-            name = next((name for name, first, last in _RANGES if first <= code <= last), "en")
-            counts[name] = counts.get(name, 0) + (2 if name in ("han", "ja", "ko") else 1)
-    kana, han = counts.pop("ja", 0), counts.pop("han", 0)
-    if kana + han:
-        # Japanese is seldom written with fewer kana than a twentieth; Chinese has none.
-        counts["ja" if kana * 20 >= kana + han else "zh"] = kana + han
-    return max(counts, key=lambda name: counts[name], default="en")
 
 
 def reading_seconds(text: str, language: str) -> Fraction:

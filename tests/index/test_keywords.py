@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from index.keywords import Keywords, language_of, media_words, name_phrase, stem, words_of
+from index.keywords import Keywords, media_words, name_phrase, stem, words_of
+from index.languages import language_of
 from index.values import Media
 
 

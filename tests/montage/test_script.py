@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from index.base import Span
+from index.languages import language_of
 from montage.directives import SHOT_SIZE_WORDS, DirectiveError, apply_directive
-from montage.script import Script, keep_ids, language_of, parse_script, read_script, reading_seconds
+from montage.script import Script, keep_ids, parse_script, read_script, reading_seconds
 from montage.values import Directives, MontageError, Pin
 
 SAMPLE = """# Morning by the sea
