@@ -67,8 +67,10 @@ class PlannedSound:
 
 
 def block_levels(sound: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Root mean square of each block of ``BLOCK`` samples; ``sound`` is (samples, channels)."""
+    """Root mean square of each whole block of ``BLOCK`` samples; ``sound`` is (samples, channels)."""
     whole = len(sound) // BLOCK
+    if not whole:  # a film of two frames has less
+        return np.zeros(0, dtype=np.float32)
     blocks = sound[: whole * BLOCK].reshape(whole, -1)
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", blocks, blocks) / max(1, BLOCK * 2)), dtype=np.float32)
 

@@ -179,6 +179,15 @@ def test_levels_of_blocks() -> None:
     assert levels[0] == levels[2] == 0
 
 
+def test_a_film_shorter_than_a_block_of_sound_is_checked(moving: Path, tmp_path: Path) -> None:
+    assert block_levels(np.ones((4799, 2), np.float32)).shape == (0,)
+    film = render_timeline(
+        row_of([(moving, 2, "1")]), tmp_path / "f.mp4", size=SIZE, cache=tmp_path / "cache"
+    )
+    assert film.ok
+    assert {check.name: check.detail for check in film.checks}["frames"] == "2 of 2 planned"
+
+
 def test_checking_costs_little_beside_rendering(moving: Path, tmp_path: Path) -> None:
     source = write_counter(tmp_path / "c.mp4", steady(150, 25), size=(640, 360))
     plan = row_of([(source, 60, "0"), (moving, 60, "1"), (source, 60, "3")])
