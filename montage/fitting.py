@@ -67,7 +67,7 @@ def fit(
 
     ``rate`` is the media's frame rate, None where it varies. A shot that is too short is slowed down as far
     as the preset allows, then the slot is shortened; below half a second there is no choice and None is
-    returned. ``exact`` keeps to the candidate's span and begins at its start; ``whole`` leaves no guard
+    returned, save for a generated take, which is as short as its slot. ``exact`` keeps to the candidate's span and begins at its start; ``whole`` leaves no guard
     frames (a generated take has no boundaries to be wrong about).
     """
     shot = candidate.shot
@@ -87,7 +87,7 @@ def fit(
     elif room < frames / fps:
         speed = max(preset.slowest, Fraction(math.floor(room * fps / frames * 100), 100))
         frames = min(frames, math.floor(room / speed * fps))
-    if room < LEAST_SECONDS or frames < 1:
+    if (room < LEAST_SECONDS and not whole) or frames < 1:
         return None
     needed = min(room, frames / fps * speed)
     if exact:

@@ -205,6 +205,13 @@ def test_a_take_whose_clock_is_off_by_a_tick_is_not_slowed(off: Fraction) -> Non
     assert slot.span.end <= take.span.end
 
 
+def test_a_take_is_as_short_as_its_slot() -> None:
+    script = make_script(1, lead={1: "[hold 0.4s] [generate] "})
+    take = make_shot(9, end=Fraction(2, 5), media="take")
+    made = cut(script, {"s1": [candidate("s1", take, 0.1)]}, takes={take.id: ("card", {})})
+    assert [(slot.kind, slot.frames, slot.span) for slot in made.slots] == [("card", 10, take.span)]
+
+
 def test_generate_leaves_good_footage_alone() -> None:
     script = make_script(1, lead={1: "[generate] "})
     made = cut(script, {"s1": [candidate("s1", make_shot(1), 0.99)]})
