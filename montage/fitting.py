@@ -67,34 +67,38 @@ def fit(
 
     ``rate`` is the media's frame rate, None where it varies. A shot that is too short is slowed down as far
     as the preset allows, then the slot is shortened; below half a second there is no choice and None is
-    returned, save for a generated take, which is as short as its slot. ``exact`` keeps to the candidate's span and begins at its start; ``whole`` leaves no guard
-    frames (a generated take has no boundaries to be wrong about).
+    returned. ``exact`` keeps to the candidate's span and begins at its start.
+
+    ``whole`` is for a generated take, whose file is played from its first frame at its own speed: however
+    short, it is shown from 0 for exactly ``frames``, and one that is over half a frame too short is None,
+    so that another is made.
     """
     shot = candidate.shot
     frame = 1 / (rate or GUARD_RATE)
-    if exact:
-        low, high = candidate.span.start, candidate.span.end
-    elif whole:
-        low, high = shot.span.start, shot.span.end
-    else:
-        low, high = shot.span.start + GUARD_FRAMES * frame, shot.span.end - GUARD_FRAMES * frame
-    room = high - low
     speed = Fraction(1)
-    if whole and abs(room - frames / fps) < frame / 2:
-        # A take was made for this slot; its container's clock may be off by a tick.
-        high = min(high, low + frames / fps)
-        room = high - low
-    elif room < frames / fps:
-        speed = max(preset.slowest, Fraction(math.floor(room * fps / frames * 100), 100))
-        frames = min(frames, math.floor(room / speed * fps))
-    if (room < LEAST_SECONDS and not whole) or frames < 1:
-        return None
-    needed = min(room, frames / fps * speed)
-    if exact:
-        start = low
+    if whole:
+        # The clock of a take's container may be off by a tick.
+        if shot.span.seconds < (frames - Fraction(1, 2)) / fps:
+            return None
+        start, needed = Fraction(0), frames / fps
     else:
-        start = min(max(low, candidate.span.middle - needed / 2), high - needed)
-        start = low + math.floor((start - low) / frame) * frame  # on the source's own frames
+        if exact:
+            low, high = candidate.span.start, candidate.span.end
+        else:
+            low, high = shot.span.start + GUARD_FRAMES * frame, shot.span.end - GUARD_FRAMES * frame
+        room = high - low
+        if room < LEAST_SECONDS:
+            return None
+        if room < frames / fps:
+            speed = max(preset.slowest, Fraction(math.floor(room * fps / frames * 100), 100))
+            frames = min(frames, math.floor(room / speed * fps))
+        if frames < 1:
+            return None
+        needed = min(room, frames / fps * speed)
+        start = low
+        if not exact:
+            start = min(max(low, candidate.span.middle - needed / 2), high - needed)
+            start = low + math.floor((start - low) / frame) * frame  # on the source's own frames
     span = Span(start, start + needed)
     return Choice(
         candidate=candidate,

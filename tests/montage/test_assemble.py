@@ -201,8 +201,19 @@ def test_a_take_whose_clock_is_off_by_a_tick_is_not_slowed(off: Fraction) -> Non
     made = cut(script, {"s1": [candidate("s1", take, 0.1)]}, takes={take.id: ("still", {})})
     slot = made.slots[0]
     assert (slot.kind, slot.frames, slot.speed) == ("still", frames, 1)
-    assert slot.span is not None
-    assert slot.span.end <= take.span.end
+    assert slot.span == Span(Fraction(0), Fraction(frames, 25))
+
+
+@pytest.mark.parametrize(("more", "shown"), [(-1, False), (0, True), (1, True), (40, True)])
+def test_a_take_is_played_from_its_start_at_its_own_speed_or_made_anew(more: int, shown: bool) -> None:
+    script = make_script(1, lead={1: "[generate] "})
+    frames = round(script.sentences[0].seconds * 25)
+    take = make_shot(9, end=Fraction(frames + more, 25), media="take")
+    made = cut(script, {"s1": [candidate("s1", take, 0.1)]}, takes={take.id: ("still", {})})
+    slot = made.slots[0]
+    assert (slot.frames, slot.speed) == (frames, 1)
+    assert slot.kind == ("still" if shown else "gap")
+    assert slot.span == (Span(Fraction(0), Fraction(frames, 25)) if shown else None)
 
 
 def test_a_take_is_as_short_as_its_slot() -> None:
