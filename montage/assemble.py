@@ -8,6 +8,7 @@ better any other could be.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -222,6 +223,9 @@ class _Plan:
         found = [c for c in offered if c.shot.id not in self.takes]
         good, why = (found, "") if pinned else self._good(sentence, found)
         target, count = slot_seconds(sentence, self.preset, len({c.shot.id for c in good}), pinned=pinned)
+        if self._exact(sentence) and sentence.directives.hold is None:
+            # The stretch that was named is shown whole, whatever the preset's lengths.
+            target = max(c.span.seconds for c in good)
         frames = max(1, round(target * self.fps))
         choices = self._fit([*takes, *good], sentence, frames)
         if good and not choices:
@@ -272,15 +276,20 @@ class _Plan:
             return [], f"the best match is {best:.2f}, under {threshold:.2f}"
         return [candidate for candidate in found if candidate.match >= NEAR * threshold], ""
 
-    def _fit(self, offered: Sequence[Candidate], sentence: Sentence, frames: int) -> tuple[Choice, ...]:
+    def _exact(self, sentence: Sentence) -> bool:
+        """Whether it is pinned to a span that is meant to the frame."""
         pin = sentence.directives.pin
-        exact = sentence.id in self.pins and (
+        return sentence.id in self.pins and (
             sentence.id in self.exact or (pin is not None and pin.span is not None)
         )
+
+    def _fit(self, offered: Sequence[Candidate], sentence: Sentence, frames: int) -> tuple[Choice, ...]:
+        exact = self._exact(sentence)
+        free = exact and sentence.directives.hold is None  # as long as the span, on the film's grid
         fitted = (
             fit(
                 candidate,
-                frames,
+                max(1, math.floor(candidate.span.seconds * self.fps)) if free else frames,
                 self.fps,
                 self.preset,
                 rate=None

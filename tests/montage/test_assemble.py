@@ -344,15 +344,36 @@ def test_a_pin_is_shown_whatever_it_costs() -> None:
     assert shots[0].id not in {made.slots[0].shot, made.slots[2].shot}
 
 
-def test_a_pin_to_seconds_is_kept_to_the_frame() -> None:
-    script = make_script(1, lead={1: "[pin m1.mp4@2-4.5] "})
-    shot = make_shot(1)
-    made = cut(script, {}, pins={"s1": [candidate("s1", shot, 0.3, Span(2, Fraction(9, 2)))]}, media={})
-    slot = made.slots[0]
-    assert slot.span is not None
-    assert slot.span.start == 2
-    assert slot.span.end <= Fraction(9, 2)
-    assert slot.speed < 1
+def pin_to(start: str, end: str, lead: str = "", exact: bool = False, **changes: Any) -> Slot:
+    """The slot of a sentence that is pinned to seconds, in the script or by ``exact_pins``."""
+    script = make_script(1, lead={1: lead if exact else f"[pin m1.mp4@{start}-{end}] {lead}"})
+    pin = candidate("s1", make_shot(1, end=20), 0.3, Span(Fraction(start), Fraction(end)))
+    made = cut(script, {}, pins={"s1": [pin]}, media={}, exact_pins=["s1"] if exact else [], **changes)
+    return made.slots[0]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize(
+    ("start", "end", "frames"),
+    [("0", "2.4", 60), ("2", "4.5", 62), ("1", "1.6", 15), ("0.5", "15.5", 375), ("0", "2.43", 60)],
+)
+def test_a_pin_to_seconds_shows_just_these(start: str, end: str, frames: int, exact: bool) -> None:
+    slot = pin_to(start, end, exact=exact)
+    assert (slot.frames, slot.speed) == (frames, 1)
+    assert slot.span == Span(Fraction(start), Fraction(start) + Fraction(frames, 25))
+
+
+def test_a_pin_to_seconds_is_held_within_them() -> None:
+    short = pin_to("2", "4.5", "[hold 1s] ")
+    assert (short.frames, short.speed, short.span) == (25, 1, Span(Fraction(2), Fraction(3)))
+    slow = pin_to("2", "4.5", "[hold 3s] ")
+    assert (slow.frames, slow.speed) == (75, Fraction(83, 100))
+    cut_short = pin_to("2", "4.5", "[hold 9s] ")
+    assert (cut_short.frames, cut_short.speed) == (78, Fraction(4, 5))
+    for slot in (slow, cut_short):
+        assert slot.span is not None
+        assert slot.span.start == 2
+        assert slot.span.end <= Fraction(9, 2)
 
 
 def test_contradicting_pins_are_named() -> None:
