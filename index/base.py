@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 __all__ = [
+    "FILM_MARK",
     "FootageError",
     "Span",
     "content_id",
@@ -29,6 +30,8 @@ __all__ = [
     "to_seconds",
 ]
 
+FILM_MARK = "montage_film"
+"""Name of the metadata entry that every film of ours carries: by it a film is told from footage."""
 SAMPLE_BLOCK = 64 * 1024
 """Bytes read at each sampled place of a file for its content id."""
 SAMPLE_PLACES = 16

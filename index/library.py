@@ -10,12 +10,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from index.base import FootageError, Span
+from index.base import FootageError, Span, content_id
 from index.encoders.base import Encoder, FloatArray
-from index.store import FILE_NAME, Store
+from index.store import FILE_NAME, PathRow, Store
 from index.values import Hit, Media, Problem, Shot
 
-__all__ = ["STORE_NAME", "Library", "find_library", "store_folder"]
+__all__ = ["STORE_NAME", "Library", "find_library", "root_of_store", "store_folder"]
 
 STORE_NAME = ".montage"
 """Folder beside the footage that holds its index."""
@@ -35,6 +35,25 @@ def find_library(start: Path | str) -> list[Path]:
         return sorted(inner for inner in start.iterdir() if (inner / STORE_NAME / FILE_NAME).is_file())
     except OSError:
         return []
+
+
+def root_of_store(store: Path | str) -> Path:
+    """The footage folder that an index kept elsewhere belongs to.
+
+    Raises:
+        FootageError: if there is no index, or it names no folder.
+    """
+    place = Path(os.path.abspath(store))
+    if not (place / FILE_NAME).is_file():
+        raise FootageError(f"there is no index in {str(place)!r}: run montage build-index FOLDER --store it")
+    record = Store(place / FILE_NAME)
+    try:
+        root = record.meta("root")
+    finally:
+        record.close()
+    if not root:
+        raise FootageError(f"the index in {str(place)!r} does not say whose it is: name --library as well")
+    return Path(root)
 
 
 class Library:
@@ -137,20 +156,40 @@ class Library:
         return tuple(self._store.problems())
 
     def path_of(self, media: str) -> Path:
-        """The first path of a media at which a file lies.
+        """The first path of a media at which its file lies, and still holds what was indexed.
 
         Raises:
-            FootageError: if there is no such media, or none of its files is there any more.
+            FootageError: if there is no such media, or its files are gone or have changed.
         """
         if media not in self.media:
             raise FootageError(f"there is no media {media!r} in the library {str(self.root)!r}")
+        changed = []
         for path in self.media[media].paths:
             if (self.root / path).is_file():
-                return self.root / path
+                if self._unchanged(path, media):
+                    return self.root / path
+                changed.append(path)
+        if changed:
+            raise FootageError(
+                f"{', '.join(map(repr, changed))} in {str(self.root)!r} has changed since it was indexed: "
+                "run montage build-index again"
+            )
         names = ", ".join(map(repr, self.media[media].paths))
         raise FootageError(
             f"{names} is not in {str(self.root)!r} any more: put it back, or run montage build-index again"
         )
+
+    @cached_property
+    def _rows(self) -> Mapping[str, PathRow]:
+        return self._store.paths()
+
+    def _unchanged(self, path: str, media: str) -> bool:
+        """Whether a file is the one that was indexed: by size and time, else by content."""
+        stat = os.stat(self.root / path)
+        row = self._rows.get(path)
+        if row is not None and (row.size, row.mtime) == (stat.st_size, stat.st_mtime_ns):
+            return True
+        return content_id(self.root / path) == media
 
     def thumbnail(self, shot: str) -> bytes:
         """JPEG of a shot's middle frame, 320 px on its longer side.

@@ -98,7 +98,7 @@ def measure_file(
     Raises:
         FootageError: if the file is no footage or nothing of it can be decoded.
     """
-    media = read_media(path, root=root, content=content)
+    media = read_media(path, root=root, content=content, films=False)
     meter = LoudnessMeter() if media.audio else None
     decoding = Decoding(path, threads=threads, sound=meter.push if meter else None)
     finder = make_detector(detector)

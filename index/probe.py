@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from index.base import FootageError, content_id
+from index.base import FILM_MARK, FootageError, content_id
 from index.values import Media
 
 __all__ = [
@@ -145,16 +145,22 @@ def _first_text(*names: str) -> str:
     return ""
 
 
-def read_media(path: Path | str, *, root: Path | str | None, content: str | None = None) -> Media:
+def read_media(
+    path: Path | str, *, root: Path | str | None, content: str | None = None, films: bool = True
+) -> Media:
     """What the file at ``path`` is; nothing but its first frames is decoded.
 
-    ``content`` is its content id where that is known already. The duration is the stream's, the
+    ``content`` is its content id where that is known already. Without ``films`` a film that montage made is
+    refused: a cut of footage is not footage. The duration is the stream's, the
     container's, or, where neither is written down, that of its packets.
 
     Raises:
-        FootageError: if it is no footage: empty, not a video, sound alone, or not to be decoded.
+        FootageError: if it is no footage: a film of ours, empty, not a video, sound alone, or not to be
+            decoded.
     """
     with open_footage(path) as container:
+        if not films and FILM_MARK in container.metadata:
+            raise FootageError(f"{os.fspath(path)!r}: it is a film that montage made, not footage")
         stream = main_stream(container, path)
         start, frame = _first_frame(container, stream, path)
         base = Fraction(stream.time_base)

@@ -61,6 +61,8 @@ class Cut:
     """Time that the optimiser took."""
     taste: Taste = field(default_factory=Taste)
     seed: int = 0
+    time_limit: float = 5.0
+    """Seconds that the optimiser may take, when the cut is planned again too."""
     library: Library = field(compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -114,22 +116,32 @@ class Cut:
             span: which source seconds to show; None for wherever the shot matches best.
 
         Raises:
-            MontageError: if the sentence or the shot does not exist, or the span lies outside the shot.
+            MontageError: if the sentence or the shot does not exist, the span lies outside the shot, or the
+                script itself pins or skips the sentence.
         """
         if shot not in self.library.shots:
             raise MontageError(f"the library has no shot {shot!r}: take an id that search gives")
         if span is not None and not isinstance(span, Span):
-            span = Span(to_seconds(span[0]), to_seconds(span[1]))
-        pins = {**self.taste.pins, self.sentence(sentence).id: Choice(shot, span)}
+            try:
+                span = Span(to_seconds(span[0]), to_seconds(span[1]))
+            except ValueError as error:
+                raise MontageError(f"cannot pin {span}: {error}") from error
+        whole = self.library.shots[shot].span
+        if span is not None and not (whole.start <= span.start and span.end <= whole.end):
+            raise MontageError(
+                f"cannot pin {float(span.start):g}-{float(span.end):g} s: shot {shot} runs from "
+                f"{float(whole.start):g} to {float(whole.end):g} s"
+            )
+        pins = {**self.taste.pins, self._free(sentence).id: Choice(shot, span)}
         return self._planned(replace(self.taste, pins=pins))
 
     def unpin(self, sentence: int | str) -> Cut:
         """A new cut in which ``sentence`` (number or id) is free again.
 
         Raises:
-            MontageError: if there is no such sentence.
+            MontageError: if there is no such sentence, or the script itself pins or skips it.
         """
-        drop = self.sentence(sentence).id
+        drop = self._free(sentence).id
         pins = {name: choice for name, choice in self.taste.pins.items() if name != drop}
         return self._planned(replace(self.taste, pins=pins))
 
@@ -143,6 +155,17 @@ class Cut:
             raise MontageError(f"the library has no shot {shot!r}: take an id that search gives")
         return self._planned(replace(self.taste, bans=self.taste.bans | {shot}))
 
+    def _free(self, name: int | str) -> Sentence:
+        """The sentence, if the script leaves its picture to choose."""
+        sentence = self.sentence(name)
+        for directive in ("pin", "skip"):
+            if getattr(sentence.directives, directive):
+                raise MontageError(
+                    f"sentence {sentence.number} has a [{directive}] in the script, which comes first: "
+                    "change it there"
+                )
+        return sentence
+
     def _planned(self, taste: Taste) -> Cut:
         from montage.planning import plan
 
@@ -154,6 +177,7 @@ class Cut:
             previous=self,
             taste=taste,
             seed=self.seed,
+            time_limit=self.time_limit,
         )
 
     def _repr_html_(self) -> str:

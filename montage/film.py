@@ -14,6 +14,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from index.base import FILM_MARK
+from montage import __version__
 from montage.cache import LIMIT, Cache
 from montage.captions import cues_of, srt_text
 from montage.checks import Check, check_film
@@ -123,7 +125,8 @@ def render_timeline(
         workers: Clips rendered at a time; None for one a processor.
 
     Raises:
-        MontageError: if a source is missing or too short, or the size or name cannot be.
+        MontageError: if a source is missing or too short, the size or name cannot be, or a file of that
+            name is there that montage did not make.
         FilmError: if rendering fails, is cancelled, or a check fails; then the film is left for inspection
             as ``NAME.failed.mp4`` and a film of an earlier run stays as it was.
     """
@@ -143,6 +146,7 @@ def render_timeline(
                 f"frames {clip.start} to {clip.end} show {clip.source}, which is not there: put it back, or "
                 "index the footage again and plan anew"
             )
+    _refuse_to_overwrite(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     store = Cache(cache, cache_limit)
     seconds: dict[str, float] = {}
@@ -196,6 +200,27 @@ def render_timeline(
             for line in segment.warnings
         ),
     )
+
+
+def _refuse_to_overwrite(output: Path) -> None:
+    """Only a film of ours is replaced, and only the captions beside one: footage has such names, too."""
+    import av
+
+    if output.exists():
+        try:
+            with av.open(str(output)) as film:
+                ours = FILM_MARK in film.metadata
+        except (OSError, av.error.FFmpegError):
+            ours = False
+        if not ours:
+            raise MontageError(
+                f"{output} is there and is no film of montage, so it is not replaced: name another with -o"
+            )
+    elif output.with_suffix(".srt").exists():
+        raise MontageError(
+            f"{output.with_suffix('.srt')} is there without a film of ours, so it is not replaced: "
+            "remove it, or name another film with -o"
+        )
 
 
 def _render_parts(
@@ -282,7 +307,7 @@ def join_film(
     # Without use_metadata_tags the container drops every name that is not one of its own.
     options = {"movflags": "+faststart+use_metadata_tags", "write_tmcd": "0"}
     with av.open(str(output), "w", format="mp4", options=options) as film:
-        film.metadata.update(metadata)
+        film.metadata.update({FILM_MARK: __version__, **metadata})
         picture: Any = None
         header: bytes | None = None
         with av.open(str(sound)) as source:

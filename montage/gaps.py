@@ -118,13 +118,19 @@ def referenced(spliced: Sequence[Spliced]) -> set[str]:
 
 def splices_of(slots: Sequence[Slot], script: Script, library: Library) -> tuple[Spliced, ...]:
     """The takes that slots show, where the sentence still says the same and the file is still there."""
-    texts = {sentence.id: sentence.text for sentence in script.sentences}
+    sentences = {sentence.id: sentence for sentence in script.sentences}
     found = []
     for slot in slots:
-        if slot.take is None or texts.get(slot.sentence) != slot.take.get("text"):
+        sentence = sentences.get(slot.sentence)
+        if slot.take is None or sentence is None or sentence.text != slot.take.get("text"):
             continue
-        if take_file(slot, library).is_file():
-            found.append(_from_json(slot.sentence, slot.kind, slot.take))
+        if slot.take.get("asked") and not sentence.directives.generate:
+            continue
+        try:
+            if take_file(slot, library).is_file():
+                found.append(_from_json(slot.sentence, slot.kind, slot.take))
+        except (KeyError, TypeError, ValueError):
+            continue  # half of what is known of it is lost: it is made again
     return tuple(found)
 
 
@@ -175,6 +181,7 @@ def _measured(take: Take, sentence: Sentence, library: Library, reference: str |
         "model_hash": take.model_hash,
         "prompt": take.prompt,
         "reference": reference,
+        "asked": sentence.directives.generate,
         "seed": take.seed,
         "text": sentence.text,
         "digital_source_type": take.digital_source_type,
@@ -207,16 +214,17 @@ def fill_gaps(
         FilmError: if a gap stays and ``first`` is ``none``.
         GenerationError: if no step of the ladder gives a picture.
     """
+    generator = None if model is None else _generator("diffusion", _folder(cut.library), model)
     fitting = tuple(
         spliced
         for spliced in splices_of(cut.slots, cut.script, cut.library)
-        if _fits(spliced, cut, size) and (model is None or spliced.kind == "diffusion")
+        if _fits(spliced, cut, size) and _wanted(spliced, first, generator)
     )
     if len(fitting) < sum(slot.take is not None for slot in cut.slots):
-        cut = _replanned(cut, fitting)
+        cut = _replanned(cut, fitting, cancel=cancel)
     work = _Filling(cut, list(fitting), size, gates, progress, cancel)
-    if cut.gaps and model is not None:
-        work.make_all("diffusion", model)
+    if cut.gaps and generator is not None:
+        work.make_all("diffusion", generator)
     if work.cut.gaps and first == "none":
         numbers = ", ".join(str(sentence.number) for sentence in work.cut.gaps)
         raise FilmError(
@@ -236,7 +244,21 @@ def _fits(spliced: Spliced, cut: Cut, size: tuple[int, int]) -> bool:
     return (spliced.media.width, spliced.media.height) == size and spliced.media.rate == cut.fps
 
 
-def _replanned(cut: Cut, spliced: Sequence[Spliced], thresholds: Mapping[str, float] | None = None) -> Cut:
+def _wanted(spliced: Spliced, first: Fallback, model: Generator | None) -> bool:
+    """Whether a take of an earlier film is what this one asks for."""
+    if spliced.kind == "diffusion":
+        known = getattr(model, "model_hash", None)
+        return model is None or known is None or known == spliced.take["model_hash"]
+    # What only stood in for a model, or for an earlier step of the ladder, is tried again.
+    return model is None and (first in ("auto", "near-miss") or first == spliced.kind)
+
+
+def _replanned(
+    cut: Cut,
+    spliced: Sequence[Spliced],
+    thresholds: Mapping[str, float] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Cut:
     from montage.planning import plan
 
     return plan(
@@ -247,7 +269,9 @@ def _replanned(cut: Cut, spliced: Sequence[Spliced], thresholds: Mapping[str, fl
         previous=cut,
         spliced=spliced,
         thresholds=thresholds,
+        time_limit=cut.time_limit,
         seed=cut.seed,
+        cancel=cancel,
     )
 
 
@@ -286,7 +310,7 @@ class _Filling:
             else:
                 self.thresholds[sentence.id] = low
         if self.thresholds:
-            self.cut = _replanned(self.cut, self.spliced, self.thresholds)
+            self.cut = _replanned(self.cut, self.spliced, self.thresholds, self.cancel)
             for sentence in self.cut.gaps:
                 if sentence.id in self.thresholds:
                     self.steps[sentence.id].append("near-miss: the footage is used elsewhere")
@@ -298,8 +322,7 @@ class _Filling:
         from generate.base import Cancelled, GenerationError
         from generate.takes import make_take
 
-        folder = self.cut.library.store_dir / TAKES
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _folder(self.cut.library)
         generator = _generator(kind, folder, model)
         made = False
         slots = [place for place, slot in enumerate(self.cut.slots) if slot.kind == "gap"]
@@ -324,7 +347,7 @@ class _Filling:
             self.spliced.append(_measured(take, sentence, self.cut.library, reference))
             made = True
         if made:
-            self.cut = _replanned(self.cut, self.spliced, self.thresholds)
+            self.cut = _replanned(self.cut, self.spliced, self.thresholds, self.cancel)
 
     def _request(self, place: int, sentence: Sentence, kind: str) -> tuple[Request, Alternate | None]:
         from generate.base import GenerationError, Request
@@ -382,14 +405,21 @@ class _Filling:
     def fills(self) -> tuple[Fill, ...]:
         """What became of each gap."""
         seen: dict[str, Fill] = {}
-        for slot in self.cut.slots:
+        # Of several slots of a sentence, the one that was made says most.
+        for slot in sorted(self.cut.slots, key=lambda slot: slot.take is None):
             if slot.sentence in self.gaps and slot.sentence not in seen:
                 model = str(slot.take["model"]) if slot.take else ""
                 sentence = self.gaps[slot.sentence]
                 seen[slot.sentence] = Fill(
                     sentence.number, slot.kind, model, tuple(self.steps[slot.sentence])
                 )
-        return tuple(seen.values())
+        return tuple(sorted(seen.values(), key=lambda fill: fill.sentence))
+
+
+def _folder(library: Library) -> Path:
+    folder: Path = library.store_dir / TAKES
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _generator(kind: str, folder: Path, model: Generator | Path | None) -> Generator:

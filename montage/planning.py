@@ -78,6 +78,7 @@ def plan(
     slots = previous.slots if previous is not None else ()
     if spliced is None:
         spliced = splices_of(slots, script, library)
+    threshold = library.encoder.calibration.threshold
 
     wanted = [sentence for sentence in script.sentences if not sentence.directives.skip]
     hits = Matcher(library).candidates(
@@ -87,6 +88,7 @@ def plan(
         sentence.id: tuple(_candidate(sentence, hit) for hit in found)
         for sentence, found in zip(wanted, hits, strict=True)
     }
+    spliced = [made for made in spliced if _needed(made, script, candidates, threshold)]
     media, takes = dict(library.media), {}
     for made_take in spliced:
         candidate = splice(made_take)
@@ -100,7 +102,7 @@ def plan(
         candidates,
         preset=preset,
         fps=frame_rate(fps),
-        threshold=library.encoder.calibration.threshold,
+        threshold=threshold,
         thresholds=thresholds or {},
         previous=slots,
         bans=taste.bans | (referenced(spliced) - pinned),
@@ -123,8 +125,18 @@ def plan(
         seconds=made.seconds,
         taste=taste,
         seed=seed,
+        time_limit=time_limit,
         library=library,
     )
+
+
+def _needed(
+    made: Spliced, script: Script, found: Mapping[str, Sequence[Candidate]], threshold: float
+) -> bool:
+    """Whether a take stands to choice: a generated one always, a still or card only where footage lacks."""
+    asked = any(s.id == made.sentence and s.directives.generate for s in script.sentences)
+    best = max((candidate.match for candidate in found.get(made.sentence, ())), default=0.0)
+    return made.kind == "diffusion" or asked or best < threshold
 
 
 def _candidate(sentence: Sentence, hit: Hit) -> Candidate:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from index.base import Span
 from montage.cut import Choice, Taste
-from montage.values import Alternate, MontageError, Slot
+from montage.values import Alternate, MontageError, Slot, frame_rate
 
 if TYPE_CHECKING:
     from montage.cut import Cut
@@ -130,7 +130,8 @@ class Project:
         project = cls(path, data)
         try:
             _ = project.slots, project.taste, project.sentences
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+            project.check_settings()
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise MontageError(
                 f"the project file {path} is damaged ({error!r}): mend it or move it away"
             ) from error
@@ -152,6 +153,8 @@ class Project:
     def sentences(self) -> tuple[tuple[str, str], ...]:
         """(id, text) of every sentence of the last cut, then of those no longer in the script."""
         listed = [*self.data.get("sentences", []), *self.data.get("retired", [])]
+        if not all(isinstance(entry[key], str) for entry in listed for key in ("id", "text")):
+            raise ValueError("ids and texts of sentences must be text")
         return tuple((entry["id"], entry["text"]) for entry in listed)
 
     @property
@@ -167,6 +170,23 @@ class Project:
             for name, entry in self.data.get("pins", {}).items()
         }
         return Taste(pins=pins, bans=frozenset(self.data.get("bans", [])))
+
+    def check_settings(self) -> None:
+        """Make sure that the settings can be used.
+
+        Raises:
+            ValueError: if one cannot be.
+        """
+        settings = self.data.get("settings", {})
+        if not isinstance(settings, dict):
+            raise ValueError(f"settings must be an object, got {settings!r}")
+        for name in ("library", "store", "preset", "fit"):
+            if not isinstance(settings.get(name), str | None):
+                raise ValueError(f"{name} must be text, got {settings[name]!r}")
+        size = settings.get("size", [2, 2])
+        if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
+            raise ValueError(f"size must be two whole numbers, got {size!r}")
+        frame_rate(settings.get("fps", 25))
 
     def setting(self, name: str) -> Any:
         """What the last run was asked for (``library``, ``size``, ``fps``, ``preset`` ...), or None."""

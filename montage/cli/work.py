@@ -85,13 +85,15 @@ def _open(library: Path | None, store: Path | None, near: Path) -> Library:
         FootageError: if there is none, or more than one.
     """
     from index.base import FootageError
-    from index.library import Library, find_library
+    from index.library import Library, find_library, root_of_store
 
+    if library is None and store is not None:
+        library = root_of_store(store)
     if library is not None:
         return Library.open(library, store)
     found = find_library(near)
     if len(found) == 1:
-        return Library.open(found[0], store)
+        return Library.open(found[0])
     if not found:
         raise FootageError(
             f"no library in or one level below {near}: run `montage build-index FOLDER` first, or name the "
@@ -163,10 +165,7 @@ def _planned(
 
     project = Project.for_script(script)
     base = script.resolve().parent
-    if library is None and project.setting("library"):
-        library = base / project.setting("library")
-        if store is None and project.setting("store"):
-            store = base / project.setting("store")
+    library, store = _places(project, library, store, base)
     opened = _open(library, store, base)
     fps = fps or Fraction(project.setting("fps") or 25)
     preset = preset or project.setting("preset") or "documentary"
@@ -179,10 +178,37 @@ def _planned(
         seed=seed,
         time_limit=time_limit,
     )
-    settings = {"fps": str(fps), "library": _relative(opened.root, base), "preset": preset}
-    if store is not None:
-        settings["store"] = _relative(store, base)
+    settings = {
+        "fps": str(fps),
+        "library": _relative(opened.root, base),
+        "preset": preset,
+        "store": None if store is None else _relative(store, base),
+    }
     return cut, project, settings
+
+
+def _places(
+    project: Project, library: Path | None, store: Path | None, base: Path
+) -> tuple[Path | None, Path | None]:
+    """(library, store): as asked for, else as the project remembers them; a store goes with its library.
+
+    Raises:
+        MontageError: if the library that the project remembers is gone.
+    """
+    from montage.values import MontageError
+
+    if store is not None or not project.setting("library"):
+        return library, store
+    saved = base / project.setting("library")
+    if library is None:
+        if not saved.is_dir():
+            raise MontageError(
+                f"{project.path.name} was made with the footage in {saved}, which is not there: bring it "
+                "back, or name its new place with --library"
+            )
+        library = saved
+    same = library.resolve() == saved.resolve()
+    return library, base / project.setting("store") if same and project.setting("store") else None
 
 
 def _relative(path: Path, base: Path) -> str:
@@ -325,7 +351,7 @@ def run_render(
     seconds = time.monotonic() - began
     data = {
         "film": str(made.path),
-        "captions": str(made.captions),
+        "captions": str(made.captions) if made.captions else None,
         "project": str(project.path),
         "frames": made.frames,
         "seconds": round(float(made.frames / made.fps), 3),
@@ -347,6 +373,7 @@ def run_render(
             f"{made.segments_rendered} rendered, {made.segments_reused} reused; "
             f"{len(made.checks)} checks passed; {seconds:.1f} s"
         )
-        output.line(f"captions {made.captions}, project {project.path}")
+        captions = f"captions {made.captions}" if made.captions else "no captions"
+        output.line(f"{captions}, project {project.path}")
 
     output.result(data, show)

@@ -112,6 +112,12 @@ def test_a_sentence_that_left_is_retired_with_its_pin(tmp_path: Path) -> None:
         ("[]", "no version number"),
         (json.dumps({"version": PROJECT_VERSION + 1}), "newer montage"),
         (json.dumps({"version": 1, "slots": [{"kind": "footage"}]}), "damaged"),
+        (json.dumps({"version": 1, "settings": None}), "damaged"),
+        (json.dumps({"version": 1, "settings": {"size": [1]}}), "damaged"),
+        (json.dumps({"version": 1, "settings": {"fps": "1/0"}}), "damaged"),
+        (json.dumps({"version": 1, "pins": []}), "damaged"),
+        (json.dumps({"version": 1, "pins": {"s1": {"shot": "a", "span": ["1/0", "2"]}}}), "damaged"),
+        (json.dumps({"version": 1, "sentences": [{"id": 5, "text": "A."}]}), "damaged"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_and_left_alone(tmp_path: Path, text: str, says: str) -> None:
