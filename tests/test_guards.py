@@ -124,6 +124,7 @@ def test_a_store_goes_with_its_library(story: Path, capsys: pytest.CaptureFixtur
     render(story, "--library", str(story / "other"))
     assert Project.for_script(story / "story.txt").setting("store") is None
     render(story)
+    capsys.readouterr()
     assert main(["search", "a cat", "--store", str(story / "store"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["file"] == "tabby-cat.mp4"
 
