@@ -9,7 +9,7 @@ better any other could be.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,9 +17,9 @@ import numpy as np
 
 from index.base import Span
 from index.values import Media
-from montage.fitting import Choice, fit, slot_seconds
+from montage.fitting import Cells, Choice, fit, slot_seconds
 from montage.presets import Preset
-from montage.rules import RULES, Picture, Wish, check_cut, features, pair_matrix, unary_costs
+from montage.rules import RULES, Wish, check_cut, features, pair_matrix, unary_costs
 from montage.script import Script
 from montage.solver import InfeasibleError, Problem, solve
 from montage.values import Alternate, Candidate, MontageError, Sentence, Slot, SlotKind, Title
@@ -29,8 +29,6 @@ __all__ = ["Assembly", "assemble"]
 NEAR = 0.6
 """Where a sentence has a match over the threshold, others count too down to this share of it: better a near
 match than a gap once the best are used up."""
-CELL_SECONDS = 2
-"""Length of a use cell: spans that overlap always share one, spans of one take this far apart never do."""
 ALTERNATES = 5
 """Other shots named for each slot."""
 
@@ -136,7 +134,7 @@ def assemble(
     places = plan.places(script)
     if not places:
         raise MontageError(f"{script.path or 'the script'} shows nothing: every sentence is [skip]")
-    cells = _Cells(choice for place in places for choice in place.choices)
+    cells = Cells(choice for place in places for choice in place.choices)
     _check_pins(places, plan.pins, cells)
     weights = preset.all_weights
     problem = _problem(places, cells, weights)
@@ -225,7 +223,7 @@ class _Plan:
         target, count = slot_seconds(sentence, self.preset, len({c.shot.id for c in good}), pinned=pinned)
         if self._exact(sentence) and sentence.directives.hold is None:
             # The stretch that was named is shown whole, whatever the preset's lengths.
-            target = max(c.span.seconds for c in good)
+            target = max(c.span.seconds for c in offered)
         frames = max(1, round(target * self.fps))
         choices = self._fit([*takes, *good], sentence, frames)
         if good and not choices:
@@ -358,55 +356,32 @@ def _kept(slot: Slot) -> tuple[str, Span] | None:
     return None if slot.shot is None or slot.span is None else (slot.shot, slot.span)
 
 
-class _Cells:
-    """Numbers for the source time that choices use.
-
-    Cells belong to a shot and are ``CELL_SECONDS`` long. Where several shots of a near-duplicate group are
-    among the choices, the whole group is one cell.
-    """
-
-    def __init__(self, choices: Iterable[Choice]) -> None:
-        shots: dict[str, set[str]] = {}
-        for choice in choices:
-            if choice.picture.group:
-                shots.setdefault(choice.picture.group, set()).add(choice.picture.shot)
-        self._shared = {group for group, members in shots.items() if len(members) > 1}
-        self._numbers: dict[tuple[str, int], int] = {}
-
-    def of(self, picture: Picture) -> list[int]:
-        """The cells that a picture takes."""
-        if picture.group in self._shared:
-            keys = [("group " + picture.group, 0)]
-        else:
-            first = int(picture.span.start // CELL_SECONDS)
-            last = -int(-picture.span.end // CELL_SECONDS)
-            keys = [("shot " + picture.shot, number) for number in range(first, last)]
-        return [self._numbers.setdefault(key, len(self._numbers)) for key in keys]
-
-
-def _check_pins(places: Sequence[_Place], pins: Collection[str], cells: _Cells) -> None:
-    taken: dict[int, int] = {}
+def _check_pins(places: Sequence[_Place], pins: Collection[str], cells: Cells) -> None:
+    taken: dict[int, tuple[int, str]] = {}
     for place in places:
         if place.sentence is None or place.sentence.id not in pins or len(place.choices) != 1:
             continue
-        for cell in cells.of(place.choices[0].picture):
+        shot = place.choices[0].picture.shot
+        used = cells.of(place.choices[0])
+        for cell in used:
             if cell in taken:
+                number, other = taken[cell]
+                what = "a shot" if shot == other else f"a near-duplicate of {other}"
                 raise MontageError(
-                    f"sentence {place.sentence.number} pins a shot that sentence {taken[cell]} has pinned "
-                    f"({place.choices[0].picture.shot}): a shot is used once, so pin another, or another "
-                    "part of it at least two seconds away"
+                    f"sentence {place.sentence.number} pins {what} that sentence {number} has pinned "
+                    f"({shot}): no part of a shot is shown twice, so pin another shot, or pin both to "
+                    "seconds of their own, [pin FILE@FROM-TO], that do not overlap"
                 )
-        for cell in cells.of(place.choices[0].picture):
-            taken[cell] = place.sentence.number
+        taken.update(dict.fromkeys(used, (place.sentence.number, shot)))
 
 
-def _problem(places: Sequence[_Place], cells: _Cells, weights: Mapping[str, float]) -> Problem:
+def _problem(places: Sequence[_Place], cells: Cells, weights: Mapping[str, float]) -> Problem:
     unary, uses, arrays = [], [], []
     media: dict[str, int] = {}
     groups: dict[str, int] = {}
     for place in places:
         own = [sum(unary_costs(c.picture, place.wish, weights).values()) for c in place.choices if place.wish]
-        rows = [cells.of(choice.picture) for choice in place.choices]
+        rows = [cells.of(choice) for choice in place.choices]
         if place.gap or place.title is not None:
             own.append(weights["gap"] if place.wish is not None else 0.0)
             rows.append([])

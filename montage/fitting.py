@@ -1,8 +1,10 @@
-"""Fitting: how long a slot should be, and which part of a shot fills it, at which speed."""
+"""Fitting: how long a slot should be, which part of a shot fills it, at which speed, and which parts exclude
+each other."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,7 +13,7 @@ from montage.presets import Preset
 from montage.rules import Picture
 from montage.values import Candidate, Sentence
 
-__all__ = ["GUARD_FRAMES", "LEAST_SECONDS", "Choice", "fit", "slot_seconds"]
+__all__ = ["CELL_SECONDS", "GUARD_FRAMES", "LEAST_SECONDS", "Cells", "Choice", "fit", "slot_seconds"]
 
 GUARD_FRAMES = 3
 """Frames left out at each boundary of a shot: detected boundaries may be a frame or two off."""
@@ -19,6 +21,8 @@ GUARD_RATE = Fraction(25)
 """Frame rate assumed for the guard where it varies or is unknown."""
 LEAST_SECONDS = Fraction(1, 2)
 """Less of a shot than this is no picture."""
+CELL_SECONDS = 2
+"""Length of a use cell: spans that overlap always share one, spans of one take this far apart never do."""
 MOST_SLOTS = 4
 """Most slots that one sentence is split into."""
 
@@ -32,6 +36,8 @@ class Choice:
     frames: int
     """Length on the film's grid; less than asked for where the shot is short."""
     speed: Fraction
+    exact: bool = False
+    """Whether its span was named to the frame."""
 
 
 def slot_seconds(sentence: Sentence, preset: Preset, shots: int, *, pinned: bool) -> tuple[Fraction, int]:
@@ -114,4 +120,44 @@ def fit(
         ),
         frames=frames,
         speed=speed,
+        exact=exact,
     )
+
+
+class Cells:
+    """Numbers for the source time that choices use; two choices with a number in common exclude each other.
+
+    Cells belong to a shot and are ``CELL_SECONDS`` long. Where several shots of a near-duplicate group are
+    among the choices, the whole group is one cell. A span that was named to the frame has a cell of its
+    own, which whatever overlaps it takes too: two such spans may touch.
+    """
+
+    def __init__(self, choices: Iterable[Choice]) -> None:
+        shots: dict[str, set[str]] = {}
+        exact: dict[tuple[str, Span], Picture] = {}
+        for choice in choices:
+            if choice.picture.group:
+                shots.setdefault(choice.picture.group, set()).add(choice.picture.shot)
+            if choice.exact:
+                exact.setdefault((choice.picture.media, choice.picture.span), choice.picture)
+        self._shared = {group for group, members in shots.items() if len(members) > 1}
+        self._exact = tuple(exact.values())
+        self._numbers: dict[tuple[str, int], int] = {}
+
+    def of(self, choice: Choice) -> list[int]:
+        """The cells that a choice takes."""
+        picture = choice.picture
+        shared = picture.group in self._shared and not choice.exact
+        keys = [
+            ("exact", number)
+            for number, named in enumerate(self._exact)
+            if (named.media == picture.media and named.span.overlaps(picture.span))
+            or (shared and named.group == picture.group)
+        ]
+        if shared:
+            keys.append(("group " + picture.group, 0))
+        elif not choice.exact:
+            first = int(picture.span.start // CELL_SECONDS)
+            last = -int(-picture.span.end // CELL_SECONDS)
+            keys += [("shot " + picture.shot, number) for number in range(first, last)]
+        return [self._numbers.setdefault(key, len(self._numbers)) for key in keys]

@@ -390,6 +390,35 @@ def test_contradicting_pins_are_named() -> None:
         cut(script, pool, pins={"s2": [candidate("s2", shots[0], 0.5)]}, bans=[shots[0].id])
 
 
+def test_pins_to_seconds_may_touch_but_not_overlap() -> None:
+    script = make_script(3)
+    shot, other = make_shot(0, end=Fraction("2.4")), make_shot(1)
+    spans = {"s1": Span(Fraction(0), Fraction(1)), "s3": Span(Fraction(1), Fraction("2.4"))}
+    pool = {"s2": [candidate("s2", shot, 0.9), candidate("s2", other, 0.6)]}
+
+    def pinned(spans: Mapping[str, Span], exact: Sequence[str] = ("s1", "s3")) -> Assembly:
+        pins = {name: [candidate(name, shot, 0.9, span)] for name, span in spans.items()}
+        return cut(script, pool, pins=pins, exact_pins=exact, media=make_media([shot, other]))
+
+    made = pinned(spans)
+    assert [slot.span for slot in made.slots if slot.shot == shot.id] == list(spans.values())
+    assert made.slots[1].shot == other.id  # every other choice overlaps one of the pins
+    with pytest.raises(MontageError, match=r"no part of a shot is shown twice.*do not overlap"):
+        pinned({**spans, "s3": Span(Fraction("0.9"), Fraction("2.4"))})
+    with pytest.raises(MontageError, match="sentence 3 pins a shot that sentence 1 has pinned"):
+        pinned(spans, exact=["s1"])
+
+
+def test_footage_beside_a_pin_to_seconds_is_free() -> None:
+    script = make_script(2)
+    shot = make_shot(0, end=6)
+    pins = {"s1": [candidate("s1", shot, 0.9, Span(Fraction(0), Fraction("2.5")))]}
+    for start, kind in (("2.6", "footage"), ("2", "gap")):
+        late = candidate("s2", shot, 0.9, Span(Fraction(start), Fraction(start) + Fraction("3.04")))
+        made = cut(script, {"s2": [late]}, pins=pins, exact_pins=["s1"])
+        assert made.slots[1].kind == kind
+
+
 def test_banned_shots_do_not_appear() -> None:
     script = make_script(3)
     shots = [make_shot(i) for i in range(6)]
