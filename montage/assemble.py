@@ -9,15 +9,16 @@ better any other could be.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from index.base import Span
 from index.values import Media
-from montage.fitting import Cells, Choice, fit, slot_seconds
+from montage.fitting import NEARLY, Cells, Choice, fit, slot_seconds, split
 from montage.presets import Preset
 from montage.rules import RULES, Wish, check_cut, features, pair_matrix, unary_costs
 from montage.script import Script
@@ -29,6 +30,10 @@ __all__ = ["Assembly", "assemble"]
 NEAR = 0.6
 """Where a sentence has a match over the threshold, others count too down to this share of it: better a near
 match than a gap once the best are used up."""
+ATTEMPTS = 6
+"""Most times that a cut is solved: each time, sentences that could not fill their slots get fewer."""
+EXTRA_GAP = 0.5
+"""Share of a gap's cost for an empty slot beyond a sentence's first: a sentence without picture is worse."""
 ALTERNATES = 5
 """Other shots named for each slot."""
 
@@ -43,7 +48,7 @@ class Assembly:
     objective: float
     """Weighted cost of all rules; lower is better."""
     bound: float
-    """No cut of these candidates costs less (proven)."""
+    """No cut of these candidates into as many slots costs less (proven)."""
     optimal: bool
     rule_totals: Mapping[str, float]
     """Weighted cost of each rule over the whole cut."""
@@ -68,6 +73,8 @@ class _Place:
     """Fitted candidates that were not good enough; for alternates."""
     before: Slot | None = None
     """The last cut's slot."""
+    extra: bool = False
+    """Whether it is a sentence's second slot or a later one."""
 
     @property
     def size(self) -> int:
@@ -131,27 +138,35 @@ def assemble(
         exact=frozenset(exact_pins),
         takes=takes or {},
     )
-    places = plan.places(script)
-    if not places:
-        raise MontageError(f"{script.path or 'the script'} shows nothing: every sentence is [skip]")
-    cells = Cells(choice for place in places for choice in place.choices)
-    _check_pins(places, plan.pins, cells)
     weights = preset.all_weights
-    problem = _problem(places, cells, weights)
-    try:
-        solution = solve(
-            problem,
-            time_limit=time_limit,
-            seed=seed,
-            warm=_warm(places, problem),
-            cancel=cancel,
-        )
-    except InfeasibleError as error:
-        pinned = [str(s.number) for s in script.sentences if s.id in plan.pins]
-        raise MontageError(
-            f"the pins of sentences {', '.join(pinned)} contradict each other: too few shots are pinned for "
-            "each to show its own; unpin one, or pin it to another shot"
-        ) from error
+    seconds, most = 0.0, dict[str, int]()
+    for attempt in range(ATTEMPTS):
+        places = plan.places(script, most)
+        if not places:
+            raise MontageError(f"{script.path or 'the script'} shows nothing: every sentence is [skip]")
+        cells = Cells(choice for place in places for choice in place.choices)
+        _check_pins(places, plan.pins, cells)
+        problem = _problem(places, cells, weights)
+        try:
+            solution = solve(
+                problem,
+                time_limit=max(time_limit - seconds, time_limit / ATTEMPTS),
+                seed=seed,
+                warm=_warm(places, problem),
+                cancel=cancel,
+            )
+        except InfeasibleError as error:
+            pinned = [str(s.number) for s in script.sentences if s.id in plan.pins]
+            raise MontageError(
+                f"the pins of sentences {', '.join(pinned)} contradict each other: too few shots are pinned "
+                "for each to show its own; unpin one, or pin it to another shot"
+            ) from error
+        seconds += solution.seconds
+        fewer = _filled(places, solution.choice)
+        if not fewer:
+            break
+        # The last attempt must leave no extra slot empty, so it has none where one was.
+        most |= fewer if attempt < ATTEMPTS - 2 else dict.fromkeys([*most, *fewer], 1)
     chosen = [
         place.choices[k] if k < len(place.choices) else None
         for place, k in zip(places, solution.choice, strict=True)
@@ -163,15 +178,17 @@ def assemble(
     )
     totals = {name: round(sum(slot.get(name, 0.0) for slot in costs), 6) for name in RULES}
     objective = round(sum(sum(slot.values()) for slot in costs), 6)
+    proven = solution.optimal and not fewer
+    slots = [
+        plan.slot(place, choice, cost) for place, choice, cost in zip(places, chosen, costs, strict=True)
+    ]
     return Assembly(
-        slots=tuple(
-            plan.slot(place, choice, cost) for place, choice, cost in zip(places, chosen, costs, strict=True)
-        ),
+        slots=plan.held(script, slots, places),
         objective=objective,
-        bound=objective if solution.optimal else min(objective, round(solution.bound, 6)),
-        optimal=solution.optimal,
+        bound=objective if proven else min(objective, round(solution.bound, 6)),
+        optimal=proven,
         rule_totals=totals,
-        seconds=solution.seconds,
+        seconds=seconds,
     )
 
 
@@ -191,12 +208,22 @@ class _Plan:
     pins: Mapping[str, Sequence[Candidate]]
     exact: frozenset[str]
     takes: Mapping[str, Take]
+    reserved: tuple[Choice, ...] = ()
+    """What sentences that are pinned to one shot will show."""
 
-    def places(self, script: Script) -> list[_Place]:
-        """A place for every slot, in order: titles stand before their sentence."""
+    def places(self, script: Script, most: Mapping[str, int]) -> list[_Place]:
+        """A place for every slot, in order: titles stand before their sentence.
+
+        ``most`` says how many slots a sentence may have, by its id.
+        """
         before: dict[str, list[Slot]] = {}
         for slot in self.previous:
             before.setdefault(slot.sentence, []).append(slot)
+        shown = [sentence for sentence in script.sentences if not sentence.directives.skip]
+        pinned = {s.id: self._sentence(s, before.get(s.id, []), 1) for s in shown if s.id in self.pins}
+        self.reserved = tuple(
+            place.choices[0] for own in pinned.values() for place in own if len(place.choices) == 1
+        )
         out: list[_Place] = []
         title_frames = max(1, round(self.preset.title_seconds * self.fps))
         titles = sorted(script.titles, key=lambda title: (title.before, title.line))
@@ -204,11 +231,13 @@ class _Plan:
             while titles and titles[0].before <= sentence.number:
                 out.append(_Place(sentence=None, title=titles.pop(0), frames=title_frames))
             if not sentence.directives.skip:
-                out += self._sentence(sentence, before.get(sentence.id, []))
+                out += pinned.get(sentence.id) or self._sentence(
+                    sentence, before.get(sentence.id, []), most.get(sentence.id, sys.maxsize)
+                )
         out += [_Place(sentence=None, title=title, frames=title_frames) for title in titles]
         return out
 
-    def _sentence(self, sentence: Sentence, before: Sequence[Slot]) -> list[_Place]:
+    def _sentence(self, sentence: Sentence, before: Sequence[Slot], most: int) -> list[_Place]:
         pinned = sentence.id in self.pins
         banned = self.bans | set(self.sentence_bans.get(sentence.id, ()))
         if pinned:
@@ -220,13 +249,8 @@ class _Plan:
         takes = [c for c in offered if c.shot.id in self.takes]
         found = [c for c in offered if c.shot.id not in self.takes]
         good, why = (found, "") if pinned else self._good(sentence, found)
-        target, count = slot_seconds(sentence, self.preset, len({c.shot.id for c in good}), pinned=pinned)
-        if self._exact(sentence) and sentence.directives.hold is None:
-            # The stretch that was named is shown whole, whatever the preset's lengths.
-            target = max(c.span.seconds for c in offered)
-        frames = max(1, round(target * self.fps))
-        choices = self._fit([*takes, *good], sentence, frames)
-        if good and not choices:
+        frames, count, choices = self._slots(sentence, takes, good, most)
+        if good and not choices and not self._fit(good, sentence, frames):
             why = "no matching shot is long enough"
         if pinned and not choices:
             raise MontageError(
@@ -249,9 +273,53 @@ class _Plan:
                 why_gap=why or "no unused shot is left for it",
                 near=near,
                 before=before[number] if number < len(before) else None,
+                extra=number > 0,
             )
             for number in range(count)
         ]
+
+    def _slots(
+        self, sentence: Sentence, takes: Sequence[Candidate], good: Sequence[Candidate], most: int
+    ) -> tuple[int, int, tuple[Choice, ...]]:
+        """(frames of each slot of a sentence, number of slots, what may fill one)."""
+        if sentence.id in self.pins:
+            frames = max(1, round(slot_seconds(sentence, self.preset, 1, pinned=True)[0] * self.fps))
+            if self._exact(sentence) and sentence.directives.hold is None:
+                # The stretch that was named is shown whole, whatever the preset's lengths.
+                frames = math.floor(max(c.span.seconds for c in self.pins[sentence.id]) * self.fps) or 1
+            return frames, 1, self._fit([*takes, *good], sentence, frames)
+
+        def fitted(frames: int) -> tuple[Choice, ...]:
+            return self._free(self._fit([*takes, *good], sentence, frames))
+
+        shots = min(most, len({c.shot.id for c in good}))
+        return split(sentence, self.preset, self.fps, shots, fitted, takes=self.takes)
+
+    def _free(self, choices: Sequence[Choice]) -> tuple[Choice, ...]:
+        """Those that show nothing of what a pin of another sentence is sure to show."""
+        cells = Cells([*self.reserved, *choices])
+        taken = {cell for choice in self.reserved for cell in cells.of(choice)}
+        return tuple(choice for choice in choices if taken.isdisjoint(cells.of(choice)))
+
+    def held(self, script: Script, slots: Sequence[Slot], places: Sequence[_Place]) -> tuple[Slot, ...]:
+        """The slots; those of a hold that is not met say so."""
+        out = list(slots)
+        for sentence in script.sentences:
+            hold = sentence.directives.hold
+            own = [n for n, slot in enumerate(slots) if slot.sentence == sentence.id]
+            shown = sum(slots[n].frames for n in own) / self.fps
+            if hold is None or any(slots[n].kind == "gap" for n in own) or not own or shown >= NEARLY * hold:
+                continue
+            if sentence.id in self.pins:
+                reason = "what it is pinned to is no longer"
+            elif any(choice.frames > slots[n].frames for n in own for choice in places[n].choices):
+                reason = "longer shots match less or are used elsewhere"
+            else:
+                reason = "no longer shot matches"
+            note = f"held {round(float(shown), 1):g} s of {round(float(hold), 1):g} s: {reason}"
+            for n in own:
+                out[n] = replace(slots[n], why="; ".join(filter(None, (slots[n].why, note))))
+        return tuple(out)
 
     def _pinned(self, sentence: Sentence, banned: Collection[str]) -> list[Candidate]:
         offered = [c for c in self.pins[sentence.id] if c.shot.id not in banned]
@@ -375,6 +443,15 @@ def _check_pins(places: Sequence[_Place], pins: Collection[str], cells: Cells) -
         taken.update(dict.fromkeys(used, (place.sentence.number, shot)))
 
 
+def _filled(places: Sequence[_Place], choice: Sequence[int]) -> dict[str, int]:
+    """Sentence id to how many of its slots are filled (at least 1), where a slot beyond the first is not."""
+    filled: dict[str, list[bool]] = {}
+    for place, k in zip(places, choice, strict=True):
+        if place.sentence is not None:
+            filled.setdefault(place.sentence.id, []).append(k < len(place.choices))
+    return {name: max(1, sum(full)) for name, full in filled.items() if len(full) > max(1, sum(full))}
+
+
 def _problem(places: Sequence[_Place], cells: Cells, weights: Mapping[str, float]) -> Problem:
     unary, uses, arrays = [], [], []
     media: dict[str, int] = {}
@@ -383,7 +460,8 @@ def _problem(places: Sequence[_Place], cells: Cells, weights: Mapping[str, float
         own = [sum(unary_costs(c.picture, place.wish, weights).values()) for c in place.choices if place.wish]
         rows = [cells.of(choice) for choice in place.choices]
         if place.gap or place.title is not None:
-            own.append(weights["gap"] if place.wish is not None else 0.0)
+            share = EXTRA_GAP if place.extra else 1.0
+            own.append(weights["gap"] * share if place.wish is not None else 0.0)
             rows.append([])
         table = np.full((len(rows), max(1, *map(len, rows))), -1)
         for number, row in enumerate(rows):

@@ -4,7 +4,7 @@ each other."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -13,7 +13,17 @@ from montage.presets import Preset
 from montage.rules import Picture
 from montage.values import Candidate, Sentence
 
-__all__ = ["CELL_SECONDS", "GUARD_FRAMES", "LEAST_SECONDS", "Cells", "Choice", "fit", "slot_seconds"]
+__all__ = [
+    "CELL_SECONDS",
+    "GUARD_FRAMES",
+    "LEAST_SECONDS",
+    "NEARLY",
+    "Cells",
+    "Choice",
+    "fit",
+    "slot_seconds",
+    "split",
+]
 
 GUARD_FRAMES = 3
 """Frames left out at each boundary of a shot: detected boundaries may be a frame or two off."""
@@ -25,6 +35,11 @@ CELL_SECONDS = 2
 """Length of a use cell: spans that overlap always share one, spans of one take this far apart never do."""
 MOST_SLOTS = 4
 """Most slots that one sentence is split into."""
+
+SHORT_SLOTS = 3
+"""Most slots for a sentence because its shots are too short, unless its length alone asks for more."""
+NEARLY = Fraction(9, 10)
+"""A sentence that is shown for this share of the time asked for is shown long enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +59,7 @@ def slot_seconds(sentence: Sentence, preset: Preset, shots: int, *, pinned: bool
     """(seconds of a slot, number of slots) for a sentence that has ``shots`` different shots to show.
 
     A sentence longer than the preset's maximum is split into equal slots of about the preset's pace, as far
-    as there are shots. ``[hold]`` and a pin mean one picture.
+    as there are shots. ``[hold]`` and a pin mean one picture, where one shot is long enough.
     """
     directives = sentence.directives
     if directives.hold is not None:
@@ -161,3 +176,50 @@ class Cells:
             last = -int(-picture.span.end // CELL_SECONDS)
             keys += [("shot " + picture.shot, number) for number in range(first, last)]
         return [self._numbers.setdefault(key, len(self._numbers)) for key in keys]
+
+
+def split(
+    sentence: Sentence,
+    preset: Preset,
+    fps: Fraction,
+    shots: int,
+    fitted: Callable[[int], tuple[Choice, ...]],
+    *,
+    takes: Container[str] = (),
+) -> tuple[int, int, tuple[Choice, ...]]:
+    """(frames of a slot, number of slots, choices for each) of a sentence with at most ``shots`` shots.
+
+    ``fitted`` gives the choices for slots of so many frames. No more slots are made than there are shots
+    that fit. Where even the longest shots are too short for the sentence, it gets more slots, up to
+    ``SHORT_SLOTS``, as long as that makes it longer. ``takes`` are ids of shots that do not count.
+    """
+    while True:
+        seconds, count = slot_seconds(sentence, preset, shots, pinned=False)
+        frames = max(1, round(seconds * fps))
+        choices = fitted(frames)
+        left = len({choice.picture.shot for choice in choices if choice.picture.shot not in takes})
+        if count == 1 or left >= count:
+            break
+        shots = left
+    hold = sentence.directives.hold
+    total = hold or max(preset.minimum, sentence.seconds)
+    least = LEAST_SECONDS if hold else preset.minimum
+    best, longest = _longest(choices, count, takes), frames
+    for number in range(count + 1, min(SHORT_SLOTS, shots, left, int(total / least)) + 1):
+        if best >= NEARLY * total * fps:
+            break
+        each = min(longest, max(1, round(total / number * fps)))
+        more = fitted(each)
+        if (shown := _longest(more, number, takes)) > best:
+            best, frames, count, choices = shown, each, number, more
+    return frames, count, choices
+
+
+def _longest(choices: Sequence[Choice], count: int, takes: Container[str]) -> int:
+    """Frames that the longest ``count`` shots show together."""
+    frames: dict[str, int] = {}
+    for choice in choices:
+        shot = choice.picture.shot
+        if shot not in takes:
+            frames[shot] = max(frames.get(shot, 0), choice.frames)
+    return sum(sorted(frames.values())[-count:])

@@ -328,10 +328,81 @@ def test_a_long_sentence_gets_several_shots() -> None:
     assert [slot.frames for slot in single.slots] == [150]
 
 
+def test_a_slot_beyond_the_first_is_never_a_gap() -> None:
+    """Two long sentences share three shots, each too short to be shown twice."""
+    script = make_script(2, length=30)
+    shots = [make_shot(i, end=4) for i in range(3)]
+    made = cut(script, {s.id: [candidate(s.id, shot, 0.9) for shot in shots] for s in script.sentences})
+    assert [slot.kind for slot in made.slots] == ["footage"] * 3
+    assert {slot.sentence for slot in made.slots} == {"s1", "s2"}
+    assert made.optimal
+    few = cut(script, {s.id: [candidate(s.id, shots[0], 0.9), candidate(s.id, shots[1], 0.9)]
+                       for s in script.sentences})  # fmt: skip
+    assert [(slot.sentence, slot.kind) for slot in few.slots] == [("s1", "footage"), ("s2", "footage")]
+
+
+def test_what_a_pin_shows_is_not_counted_for_others() -> None:
+    script = make_script(2, length=30)
+    mine, other = make_shot(0, end=8), make_shot(1, end=8)
+    pool = {"s1": [candidate("s1", mine, 0.9), candidate("s1", other, 0.9)]}
+    made = cut(script, pool, pins={"s2": [candidate("s2", other, 0.9)]})
+    assert [(slot.sentence, slot.shot, slot.frames) for slot in made.slots] == [
+        ("s1", mine.id, 150),
+        ("s2", other.id, 150),
+    ]
+    assert other.id not in {alternate.shot for alternate in made.slots[0].alternates}
+    # Beside seconds that are pinned, the rest of the shot is free.
+    long = make_shot(1, end=30)
+    pool = {"s1": [candidate("s1", mine, 0.9), candidate("s1", long, 0.9)]}
+    pins = {"s2": [candidate("s2", long, 0.9, Span(Fraction(0), Fraction(2)))]}
+    free = cut(script, pool, pins=pins, exact_pins=["s2"])
+    assert [slot.shot for slot in free.slots if slot.sentence == "s1"] in (
+        [mine.id, long.id],
+        [long.id, mine.id],
+    )
+
+
 def test_hold_is_one_picture_of_that_length() -> None:
     script = make_script(1, lead={1: "[hold 8s] "})
     made = cut(script, {"s1": [candidate("s1", make_shot(i), 0.9) for i in range(4)]})
     assert [slot.frames for slot in made.slots] == [200]
+
+
+def test_a_hold_that_one_shot_cannot_meet_takes_more() -> None:
+    script = make_script(1, lead={1: "[hold 8s] "})
+    shots = [make_shot(i, end=3) for i in range(5)]  # 2.76 s each without the guards, 3.44 s slowed
+    made = cut(script, {"s1": [candidate("s1", shot, 0.9) for shot in shots]})
+    assert [slot.frames for slot in made.slots] == [67, 67, 67]
+    assert all(slot.why == "seen" for slot in made.slots)
+    assert_sound(made, {shot.id: shot for shot in shots})
+    script = make_script(1, lead={1: "[hold 6s] "})
+    made = cut(script, {"s1": [candidate("s1", shot, 0.9) for shot in shots]})
+    assert [slot.frames for slot in made.slots] == [75, 75]
+
+
+def test_a_hold_that_is_not_met_says_so() -> None:
+    script = make_script(2, lead={1: "[hold 20s] "})
+    shots = [make_shot(i, end=Fraction("2.5")) for i in range(3)]
+    pool = {"s1": [candidate("s1", shots[0], 0.9)], "s2": [candidate("s2", shots[2], 0.9)]}
+    made = cut(script, pool)
+    assert [slot.why for slot in made.slots] == ["seen; held 2.8 s of 20 s: no longer shot matches", "seen"]
+    two = cut(script, {**pool, "s1": [candidate("s1", shot, 0.9) for shot in shots[:2]]})
+    assert [slot.why for slot in two.slots[:2]] == ["seen; held 5.6 s of 20 s: no longer shot matches"] * 2
+    pinned = cut(script, pool, pins={"s1": [candidate("s1", shots[0], 0.9)]})
+    assert pinned.slots[0].why == "seen; held 2.8 s of 20 s: what it is pinned to is no longer"
+    gap = cut(script, {"s2": pool["s2"]})
+    assert (gap.slots[0].frames, gap.slots[0].why) == (500, "nothing in the library was found for it")
+
+
+def test_a_sentence_of_short_shots_takes_more() -> None:
+    script = make_script(1, length=12)  # 3.9 s
+    shots = [make_shot(i, end=Fraction("2.24")) for i in range(4)]  # 2 s each without the guards
+    made = cut(script, {"s1": [candidate("s1", shot, 0.9) for shot in shots]})
+    assert [slot.frames for slot in made.slots] == [49, 49]
+    shared = cut(make_script(2, length=12), {
+        name: [candidate(name, shot, 0.9) for shot in shots[:2]] for name in ("s1", "s2")
+    })  # fmt: skip
+    assert [(slot.sentence, slot.kind) for slot in shared.slots] == [("s1", "footage"), ("s2", "footage")]
 
 
 def test_a_pin_is_shown_whatever_it_costs() -> None:
@@ -510,6 +581,8 @@ def test_any_library_gives_a_sound_cut(count: int, shots: int, each: int, seed: 
     for slot in made.slots:
         assert slot.kind in ("footage", "gap")
         assert bool(slot.why) or slot.kind == "footage"
+        if slot.kind == "gap":
+            assert [other.sentence for other in made.slots].count(slot.sentence) == 1
 
 
 def test_a_cut_can_be_cancelled_and_is_sound_all_the_same() -> None:
