@@ -57,8 +57,10 @@ _KindOfMove = Literal["static", "pan", "tilt", "zoom", "handheld"]
 _KINDS_OF_MOVE: tuple[_KindOfMove, ...] = get_args(_KindOfMove)
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|sec|seconds?)?")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:\.\d+)?)")
-_RANGE = re.compile(r"\s*([\d:.]+)\s*s?\s*[-\u2013]\s*([\d:.]+)\s*s?\s*")
-_LOOKS_LIKE_TIME = re.compile(r"[\d:.s\s\u2013-]+")
+# A word processor writes a hyphen between numbers as an en dash or an em dash.
+_RANGE = re.compile(r"\s*([\d:.]+)\s*s?\s*[-\u2013\u2014]\s*([\d:.]+)\s*s?\s*", re.IGNORECASE)
+# What follows the last @ and holds nothing but these was meant as times, however badly they are written.
+_LOOKS_LIKE_TIME = re.compile(r"[\d\s,.:;~s\u2013\u2014-]+", re.IGNORECASE)
 
 
 class DirectiveError(ValueError):
@@ -92,7 +94,8 @@ def _pin(directives: Directives, argument: str) -> Directives:
         start, end = (_time(times[1]), _time(times[2])) if times else (None, None)
         if start is None or end is None:
             raise DirectiveError(
-                f"[pin {argument}] needs a start and an end in seconds, such as [pin beach.mp4@12.5-15]"
+                f"[pin {argument}] needs a start and an end in seconds, such as [pin beach.mp4@12.5-15] or "
+                "[pin beach.mp4@0:12.5-0:15], with a point before the decimals"
             )
         if end <= start:
             raise DirectiveError(f"[pin {argument}] ends before it starts: write the earlier time first")

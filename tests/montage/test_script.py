@@ -114,6 +114,9 @@ def test_every_kind_of_line_ending_counts_alike(newline: str, tmp_path: Path) ->
         ("[pin a.mp4@5-3] A.", "1:1", "ends before it starts"),
         ("[pin a.mp4@5] A.", "1:1", "needs a start and an end"),
         ("[pin a.mp4@1:2:3:4-9] A.", "1:1", "needs a start and an end"),
+        ("Oh.\n[pin a.mp4@1,5-2] A.", "2:1", r"\[pin a.mp4@1,5-2\] needs a start .* a point before the dec"),
+        ("[pin a.mp4@1~2] A.", "1:1", "needs a start and an end"),
+        ("[pin a.mp4@1;2] A.", "1:1", "needs a start and an end"),
         ("[size huge] A.", "1:1", "no shot size"),
         ("[move sideways] A.", "1:1", "no camera move"),
         ("[generate please] A.", "1:1", "takes nothing after it"),
@@ -163,6 +166,8 @@ def test_a_missing_script_is_named(tmp_path: Path) -> None:
         ("pin a@b.mp4", Pin("a@b.mp4")),
         ("pin a@b.mp4@0:01.5-0:02", Pin("a@b.mp4", Span(Fraction(3, 2), 2))),
         ("pin 'x y.mp4'@1:00:00-1:00:01", Pin("x y.mp4", Span(3600, 3601))),
+        ("pin a.mp4@1\u20132", Pin("a.mp4", Span(1, 2))),
+        ("pin a.mp4@1s \u2014 2S", Pin("a.mp4", Span(1, 2))),
         ("pin 12ab34cd56ef-1500", Pin("12ab34cd56ef-1500")),
     ],
 )
