@@ -30,7 +30,8 @@ at 228 words (Trauzettel-Klosinski and Dietz, IOVS 2012); all are slowed by 183 
 SIMILAR = 0.5
 """A changed sentence is the same sentence if this share of its characters is (difflib's ratio)."""
 
-_BRACKET = re.compile(r"(?<!\\)\[([^\[\]]*)\]")
+_OPEN = re.compile(r"(?<!\\)\[")
+_QUOTED_PIN = re.compile(r"""\[\s*pin\s+(["'])(?:(?!\1).)+\1\s*(?:@[^\[\]]*)?\]""", re.IGNORECASE)
 _NOTE = re.compile(r"(?:^|(?<=\s))//.*$")
 _TITLE = re.compile(r"\s*#+(?:\s+(.*))?$")
 _SENTENCE_END = re.compile(r"[.!?…。！？．｡;；:：][\"'”’»)\]」』】）]*\s*$")
@@ -195,23 +196,50 @@ class _Parser:
             return
         before = len(self.sentences)
         text = block.text
-        language = language_of(_BRACKET.sub(" ", text))
+        directives = self.find_directives(block)
+        spoken, begin = "", 0
+        for start, stop in directives:
+            spoken += text[begin:start] + " "
+            begin = stop
+        language = language_of(spoken + text[begin:])
         begin = 0
-        for match in _BRACKET.finditer(text):
-            told = text[begin : match.start()]
-            if told.strip() and not _SENTENCE_END.search(told) and match.start() not in block.starts:
-                if directive_name(match[1]) in DIRECTIVE_NAMES:
-                    raise self.error(
-                        block.places[match.start()],
-                        f"[{match[1].strip()}] stands inside a sentence: put it before one",
-                    )
-                continue  # an aside in brackets
-            self.add_sentences(block, begin, match.start(), language)
-            self.direct(match[1], block.places[match.start()])
-            begin = match.end()
+        for start, stop in directives:
+            self.add_sentences(block, begin, start, language)
+            self.direct(text[start + 1 : stop - 1], block.places[start])
+            begin = stop
         self.add_sentences(block, begin, len(text), language)
         if len(self.sentences) > before:
             self.paragraph += 1
+
+    def find_directives(self, block: _Text) -> list[tuple[int, int]]:
+        """(start, stop) of each directive of a paragraph, brackets included; other brackets are spoken."""
+        text = block.text
+        found: list[tuple[int, int]] = []
+        begin = 0
+        for match in _OPEN.finditer(text):
+            start = match.start()
+            if start < begin:
+                continue  # inside the directive before
+            told = text[begin:start]
+            stop = _closed(text, start)
+            inside = told.strip() and not _SENTENCE_END.search(told) and start not in block.starts
+            if inside and stop is not None and directive_name(text[start + 1 : stop - 1]) in DIRECTIVE_NAMES:
+                raise self.error(
+                    block.places[start],
+                    f"[{text[start + 1 : stop - 1].strip()}] stands inside a sentence: put it before one",
+                )
+            if inside:
+                continue  # an aside in brackets
+            if stop is not None:
+                found.append((start, stop))
+                begin = stop
+            elif (name := directive_name(text[start + 1 :])) in DIRECTIVE_NAMES:
+                raise self.error(
+                    block.places[start],
+                    f"[{name} is not closed: write ] after it; a file's name with a single bracket in it "
+                    'stands in quotes, as in [pin "take[1.mp4"]; for a bracket that is spoken write \\[',
+                )
+        return found
 
     def direct(self, text: str, place: _Place) -> None:
         try:
@@ -239,6 +267,21 @@ class _Parser:
                     directives=directives,
                 )
             )
+
+
+def _closed(text: str, start: int) -> int | None:
+    """Where the bracket that opens at ``start`` ends; brackets nest, but not in a quoted file name.
+
+    None if it is not closed.
+    """
+    if quoted := _QUOTED_PIN.match(text, start):
+        return quoted.end()
+    depth = 0
+    for position in range(start, len(text)):
+        depth += {"[": 1, "]": -1}.get(text[position], 0)
+        if depth == 0:
+            return position + 1
+    return None
 
 
 def _split(text: str, language: str) -> Iterator[tuple[int, int]]:

@@ -117,6 +117,11 @@ def test_every_kind_of_line_ending_counts_alike(newline: str, tmp_path: Path) ->
         ("Oh.\n[pin a.mp4@1,5-2] A.", "2:1", r"\[pin a.mp4@1,5-2\] needs a start .* a point before the dec"),
         ("[pin a.mp4@1~2] A.", "1:1", "needs a start and an end"),
         ("[pin a.mp4@1;2] A.", "1:1", "needs a start and an end"),
+        ("Oh.\n[hold 3s A goat.", "2:1", r"\[hold is not closed: write \] after it"),
+        ("Oh. [Hold 3s A goat. [size wide] B.", "1:5", r"\[hold is not closed"),
+        ("[pin x[1.mp4] A dog.", "1:1", r"\[pin is not closed: .* in quotes"),
+        ("A. [skip", "1:4", r"\[skip is not closed"),
+        ("We stop [pin x[1].mp4] here.", "1:9", r"\[pin x\[1\].mp4\] stands inside a sentence"),
         ("[size huge] A.", "1:1", "no shot size"),
         ("[move sideways] A.", "1:1", "no camera move"),
         ("[generate please] A.", "1:1", "takes nothing after it"),
@@ -173,6 +178,28 @@ def test_a_missing_script_is_named(tmp_path: Path) -> None:
 )
 def test_pins(text: str, expected: Pin) -> None:
     assert apply_directive(Directives(), text).pin == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[pin x[1].mp4] A dog.", Pin("x[1].mp4")),
+        ("[pin [b]/x[1[2]].mp4@1-2] A dog.", Pin("[b]/x[1[2]].mp4", Span(1, 2))),
+        ('[pin "x[1].mp4"@1-2] A dog.', Pin("x[1].mp4", Span(1, 2))),
+        ("[PIN 'x]1.mp4' @1-2] A dog.", Pin("x]1.mp4", Span(1, 2))),
+        ('[pin "x[1.mp4"] A dog.', Pin("x[1.mp4")),
+        ("[pin 'tis.mp4] A dog.", Pin("'tis.mp4")),
+    ],
+)
+def test_file_names_with_brackets_are_pinned(text: str, expected: Pin) -> None:
+    (sentence,) = parse_script(text).sentences
+    assert (sentence.text, sentence.directives) == ("A dog.", Directives(pin=expected))
+
+
+def test_an_open_bracket_that_names_no_directive_is_spoken() -> None:
+    script = parse_script("[so he said. [hold 2s] We [hold on tight. \\[skip it.")
+    assert [s.text for s in script.sentences] == ["[so he said.", "We [hold on tight.", "[skip it."]
+    assert [s.directives.hold for s in script.sentences] == [None, 2, None]
 
 
 @pytest.mark.parametrize(
