@@ -35,6 +35,8 @@ _QUOTED_PIN = re.compile(r"""\[\s*pin\s+(["'])(?:(?!\1).)+\1\s*(?:@[^\[\]]*)?\]"
 _NOTE = re.compile(r"(?:^|(?<=\s))//.*$")
 _TITLE = re.compile(r"\s*#+(?:\s+(.*))?$")
 _SENTENCE_END = re.compile(r"[.!?…。！？．｡;；:：][\"'”’»)\]」』】）]*\s*$")
+# 「…」と言った: what was said and who said it are one sentence. These words begin another one.
+_SAID = re.compile(r"[」』]\s*(?:と(?!ても|ころ|にかく|りあえず|きどき|つぜん)|って)")
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 
 
@@ -287,12 +289,14 @@ def _closed(text: str, start: int) -> int | None:
 def _split(text: str, language: str) -> Iterator[tuple[int, int]]:
     """(start, stop) of each sentence of a text without line breaks, white space left out.
 
-    A piece without a letter or a digit (a stray dash, a closing quotation mark) goes with the piece before.
+    A piece without a letter or a digit (a stray dash, a closing quotation mark) goes with the piece before,
+    one with digits alone (``1.`` of a numbered list) with the next; where there is none, the other way round.
     """
     import sentencex
 
     spans: list[tuple[int, int]] = []
     position = 0
+    waiting: int | None = None  # where the pieces begin that go with the next
     for piece in sentencex.segment(language, text):
         start = text.index(piece, position)
         position = start + len(piece)
@@ -301,10 +305,21 @@ def _split(text: str, language: str) -> Iterator[tuple[int, int]]:
             continue
         start += len(piece) - len(piece.lstrip())
         stop = start + len(stripped)
-        if any(character.isalnum() for character in stripped):
-            spans.append((start, stop))
-        elif spans:
+        if waiting is None and spans:
+            said = _SAID.match(text, spans[-1][1] - 1) or _SAID.match(text, start)
+            if said or not any(character.isalnum() for character in stripped):
+                spans[-1] = (spans[-1][0], stop)
+                continue
+        waiting = start if waiting is None else waiting
+        if any(character.isalpha() for character in stripped):
+            spans.append((waiting, stop))
+            waiting = None
+    if waiting is not None:
+        stop = len(text.rstrip())
+        if spans:
             spans[-1] = (spans[-1][0], stop)
+        elif any(character.isalnum() for character in text):
+            spans.append((waiting, stop))
     yield from spans
 
 

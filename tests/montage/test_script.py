@@ -42,17 +42,16 @@ def test_a_script_becomes_sentences_titles_and_places() -> None:
         "今天天气很好。",
         "我们去海边吧！",
         "今日は晴れです。",
-        "「そうですか。」",
-        "と彼は言った。",
+        "「そうですか。」と彼は言った。",
         "A dragon lands",
     ]
-    assert [s.number for s in script.sentences] == list(range(1, 10))
-    assert [s.id for s in script.sentences] == [f"s{n}" for n in range(1, 10)]
-    assert [s.language for s in script.sentences] == ["en"] * 3 + ["zh"] * 2 + ["ja"] * 3 + ["en"]
-    assert [s.paragraph for s in script.sentences] == [1, 1, 1, 2, 2, 3, 3, 3, 4]
+    assert [s.number for s in script.sentences] == list(range(1, 9))
+    assert [s.id for s in script.sentences] == [f"s{n}" for n in range(1, 9)]
+    assert [s.language for s in script.sentences] == ["en"] * 3 + ["zh"] * 2 + ["ja"] * 2 + ["en"]
+    assert [s.paragraph for s in script.sentences] == [1, 1, 1, 2, 2, 3, 3, 4]
     assert [(t.text, t.before, t.line) for t in script.titles] == [
         ("Morning by the sea", 1, 1),
-        ("The end", 9, 14),
+        ("The end", 8, 14),
     ]
     lines = SAMPLE.splitlines()
     for sentence in script.sentences:
@@ -63,8 +62,8 @@ def test_a_script_becomes_sentences_titles_and_places() -> None:
     assert script.sentences[2].seconds == 3
     assert script.sentences[3].directives.pin == Pin("my file.mp4", Span(Fraction(25, 2), 15))
     assert script.sentences[4].directives == Directives()
-    assert script.sentences[8].directives.generate
-    assert len(script) == 9
+    assert script.sentences[7].directives.generate
+    assert len(script) == 8
 
 
 @pytest.mark.parametrize(
@@ -79,6 +78,14 @@ def test_a_script_becomes_sentences_titles_and_places() -> None:
         ("He said: \\[quiet] now.", ["He said: [quiet] now."]),
         ("See http://example.org for more.", ["See http://example.org for more."]),
         ("One. — \u201d", ["One. — \u201d"]),
+        ("\u2026 One. \u2014 Two.", ["\u2026 One.", "\u2014 Two."]),
+        ("「行こう。」と彼は言った。", ["「行こう。」と彼は言った。"]),
+        ("『行こう！』 と彼。「なに？」\nって聞いた。", ["『行こう！』 と彼。", "「なに？」って聞いた。"]),
+        ("「行こう。」とても嬉しい。", ["「行こう。」", "とても嬉しい。"]),
+        ("1. A dog runs.\n2. A cat sleeps.", ["1. A dog runs.", "2. A cat sleeps."]),
+        ("1. 狗在跑。\n2. 猫在睡。", ["1. 狗在跑。", "2. 猫在睡。"]),
+        ("3! 2! 1! Go. It was 1999. 7.", ["3! 2! 1! Go.", "It was 1999. 7."]),
+        ("1999.", ["1999."]),
     ],
 )
 def test_sentences_are_split_as_they_are_read(text: str, expected: list[str] | None) -> None:
