@@ -203,13 +203,16 @@ class _Parser:
         for start, stop in directives:
             spoken += text[begin:start] + " "
             begin = stop
-        language = language_of(spoken + text[begin:])
+        spoken += text[begin:]
+        language = language_of(spoken)
+        # Which of the two that are written with Han characters it holds, whatever else it holds.
+        japanese = language_of("".join(filter(_is_cjk, spoken))) == "ja"
         begin = 0
         for start, stop in directives:
-            self.add_sentences(block, begin, start, language)
+            self.add_sentences(block, begin, start, language, japanese)
             self.direct(text[start + 1 : stop - 1], block.places[start])
             begin = stop
-        self.add_sentences(block, begin, len(text), language)
+        self.add_sentences(block, begin, len(text), language, japanese)
         if len(self.sentences) > before:
             self.paragraph += 1
 
@@ -250,9 +253,10 @@ class _Parser:
             raise self.error(place, str(error)) from error
         self.asked = self.asked or place
 
-    def add_sentences(self, block: _Text, begin: int, end: int, language: str) -> None:
+    def add_sentences(self, block: _Text, begin: int, end: int, language: str, japanese: bool) -> None:
         for start, stop in _split(block.text[begin:end], language):
             text = " ".join(block.text[begin + start : begin + stop].replace("\\[", "[").split())
+            own = _own_language(text, language, japanese)
             place = block.places[begin + start]
             directives, self.pending, self.asked = self.pending, Directives(), None
             number = len(self.sentences) + 1
@@ -261,14 +265,33 @@ class _Parser:
                     id=f"s{number}",
                     number=number,
                     text=text,
-                    language=language,
+                    language=own,
                     paragraph=self.paragraph + 1,
                     line=place.line,
                     column=place.column,
-                    seconds=directives.hold or reading_seconds(text, language),
+                    seconds=directives.hold or reading_seconds(text, own),
                     directives=directives,
                 )
             )
+
+
+def _own_language(text: str, language: str, japanese: bool) -> str:
+    """The language of a sentence in a paragraph of ``language``, ``japanese`` if that holds any Japanese.
+
+    Its own letters tell it, the paragraph where they leave it open: a sentence without letters, and one in
+    Han characters without kana.
+    """
+    if not any(character.isalpha() for character in text):
+        return language
+    own = language_of(text)
+    if own == "zh" and japanese:
+        # Among Japanese sentences it is Japanese too, unless Japanese lacks its characters.
+        try:
+            "".join(c for c in text if _is_cjk(c) and c.isalpha()).encode("shift_jis")
+        except UnicodeEncodeError:
+            return own
+        return "ja"
+    return own
 
 
 def _closed(text: str, start: int) -> int | None:

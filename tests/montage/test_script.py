@@ -254,6 +254,29 @@ def test_languages_are_told_by_their_characters() -> None:
     assert language_of("123 !") == "en"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The flowers are in the garden and bloom for all the people. 山羊站在岩石上。", ["en", "zh"]),
+        ("山羊站在岩石上，花园里的花为所有的人开放。The dog runs. 狗在跑。", ["zh", "en", "zh"]),
+        ("朝になりました。東京駅到着。Hello there, dear friends from abroad!", ["ja", "ja", "en"]),
+        ("朝になりました。我们去海边吧！", ["ja", "zh"]),
+        ("We came to Tokyo in the morning. 「東京駅到着。」 電車が来ます。", ["en", "ja", "ja"]),
+        ("Привет, мир. Hello.", ["ru", "en"]),
+        ("[hold 2s] 2026。\n[hold 3s] 狗在跑。", ["zh", "zh"]),
+    ],
+)
+def test_each_sentence_of_a_paragraph_has_its_own_language(text: str, expected: list[str]) -> None:
+    sentences = parse_script(text).sentences
+    assert [s.language for s in sentences] == expected
+    assert {s.paragraph for s in sentences} == {1}
+
+
+def test_a_chinese_sentence_among_english_ones_is_read_at_the_chinese_speed() -> None:
+    _, chinese = parse_script("The dog runs in the garden all day. 山羊站在岩石上。").sentences
+    assert chinese.seconds == Fraction(round(1000 * Fraction(7 * 60, 204)), 1000)
+
+
 def test_reading_lengths_follow_published_speeds() -> None:
     assert reading_seconds("word " * 183, "en") == 60
     assert reading_seconds("字" * 204, "zh") == 60
