@@ -88,7 +88,7 @@ def measure(footage: Path, work: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"index": {"seconds": round(time.perf_counter() - began, 2)}}
     # The first text to be embedded loads the models; that is paid once a process, not once a film.
     library.search("anything")
-    for name, size in (("1280x720", (1280, 720)), ("1080x1920", (1080, 1920))):
+    for name, size in (("1080x1920", (1080, 1920)), ("1280x720", (1280, 720))):
         result[name] = entry(*make(script, library, work / f"{name}.mp4", size, "final"))
     segments = work / "footage" / ".montage" / "segments"
     before = {path: path.read_bytes() for path in segments.rglob("*.mp4")}
