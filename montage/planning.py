@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plan"]
 
+SLACK = Fraction(1, 10)
+"""Seconds that a pin may run over the end of its file: people round what their player shows."""
+
 
 def plan(
     script: Script | Path | str,
@@ -154,7 +157,8 @@ def _pins(
         pin = sentence.directives.pin
         if pin is not None:
             shots = _shots_named(pin.file, pin.span, library)
-            if not shots:
+            ends = max((library.media[shot.media].duration for shot in shots), default=Fraction(0))
+            if not shots or (pin.span is not None and pin.span.end > ends + SLACK):
                 raise MontageError(_unknown_pin(script, sentence, library))
             span = pin.span
         elif sentence.id in taste.pins:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -154,6 +155,16 @@ def test_pins_that_cannot_be_are_refused(story: Path) -> None:
     assert [(slot.shot, slot.span.start) for slot in pinned.slots] == [(cat, 0.5)]
     assert [slot.shot for slot in pinned.unpin(1).slots] == [slot.shot for slot in cut.slots]
     assert cat not in {slot.shot for slot in cut.ban(cat).slots}
+
+
+@pytest.mark.parametrize("pin", ["tabby-cat.mp4@1-500", "tabby-cat.mp4@300-301", "dog.mp4", "footage"])
+def test_a_pin_in_the_script_lies_within_the_library(
+    pin: str, story: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (story / "story.txt").write_text(f"A cup of coffee.\n\n[pin {pin}] A cat.\n")
+    render(story, code=2)
+    said = capsys.readouterr().err
+    assert re.search(rf"story\.txt:3:\d+: \[pin {re.escape(pin)}\] is outside the library", said), said
 
 
 def test_a_file_that_vanished_is_named(story: Path) -> None:
