@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from functools import cache
 from pathlib import Path
 
@@ -19,11 +20,23 @@ def resolve(spec: str = "auto") -> tuple[str, str]:
     ``auto`` is the best of the models whose weights are on this machine, else ``embedded``.
     """
     if spec != "auto":
-        return spec, ""
+        return _settled(spec), ""
     here = [status.model.name for status in list_models() if status.present]
     if here:
         return here[-1], f"matching with {here[-1]}, the best encoder on this machine"
     return "embedded", "matching with the built-in encoder; for better matches: montage models pull clip:fast"
+
+
+def _settled(spec: str) -> str:
+    """``spec`` with whole paths: an index remembers it, and is opened from other folders."""
+    if not spec.startswith("clip:") or spec in MODELS:
+        return spec
+    rest = spec.removeprefix("clip:")
+    architecture, separator, weights = rest.partition(".json:")
+    if separator:
+        return f"clip:{os.path.abspath(architecture)}.json:{os.path.abspath(weights)}"
+    architecture, separator, weights = rest.partition(":")
+    return f"clip:{architecture}:{os.path.abspath(weights)}" if separator else spec
 
 
 def load_encoder(spec: str = "auto") -> Encoder:

@@ -212,8 +212,9 @@ def render(output: Output, no_fallback: bool, **options: Any) -> None:
 
 @cli.command()
 @click.argument("target", type=click.Path(exists=True, path_type=Path))
+@click.option("--store", type=click.Path(path_type=Path), help="Where a library's index lies, if elsewhere.")
 @output_options
-def info(target: Path, output: Output) -> None:
+def info(target: Path, store: Path | None, output: Output) -> None:
     """What a file, a library or a film is.
 
     \b
@@ -221,7 +222,7 @@ def info(target: Path, output: Output) -> None:
     """
     from montage.cli.reports import run_info
 
-    run_info(target, output)
+    run_info(target, store, output)
 
 
 @cli.command()

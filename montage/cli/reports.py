@@ -50,20 +50,20 @@ def _show_pairs(data: dict[str, Any], output: Output) -> None:
             output.line(f"{name}: {printable(str(value))}")
 
 
-def run_info(target: Path, output: Output) -> None:
+def run_info(target: Path, store: Path | None, output: Output) -> None:
     """Say what a file, a library or a film is.
 
     Raises:
         FootageError: if it is none of these.
     """
-    data = _library_info(target) if target.is_dir() else _file_info(target)
+    data = _library_info(target, store) if target.is_dir() else _file_info(target)
     output.result(data, lambda: _show_pairs(data, output))
 
 
-def _library_info(folder: Path) -> dict[str, Any]:
+def _library_info(folder: Path, store: Path | None) -> dict[str, Any]:
     from index.library import Library
 
-    library = Library.open(folder)
+    library = Library.open(folder, store)
     return {
         "library": str(library.root),
         "store": str(library.store_dir),

@@ -4,6 +4,7 @@ captions, saved as safetensors, loaded by path, indexed and searched."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,6 +129,18 @@ def test_its_index_answers_searches(library: Library) -> None:
         hit = matcher.search(caption, k=3)[0]
         right += library.media[hit.shot.media].paths == (f"{number:04}.mp4",)
     assert right / len(SOURCES) >= 0.75
+
+
+def test_weights_are_found_from_another_folder(
+    weights: Path, config: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "footage").mkdir()
+    shutil.copy(clips / "0000.mp4", tmp_path / "footage")
+    monkeypatch.chdir(weights.parent)
+    library = build_index(tmp_path / "footage", encoder=f"clip:{config.name}:{weights.name}", workers=1)
+    monkeypatch.chdir(tmp_path)
+    assert library.encoder_spec == f"clip:{config}:{weights}"
+    assert Library.open("footage").search("a mountain", k=1)
 
 
 def test_calibration_is_the_models_own(spec: str) -> None:
