@@ -1,6 +1,6 @@
 """What does a film cost: segments joined by stream copy, against moviepy's concatenate and write_videofile?
 
-    python benchmarks/rendering.py --footage FOLDER [--seconds 180] [--clips 60] [--peer-clips 12]
+    python -m benchmarks.rendering --footage FOLDER [--seconds 180] [--clips 60] [--peer-clips 12]
 
 FOLDER holds video files; clips of equal length are taken from all of them in turn. Printed are
 
@@ -174,13 +174,15 @@ def main() -> None:
     """Run the benchmark, or one part of it in a process of its own."""
     parser = argparse.ArgumentParser(description="Time our rendering and moviepy's.")
     parser.add_argument("part", nargs="?", choices=["ours", "changed", "moviepy", "draft"])
-    parser.add_argument("--footage", type=Path, required=True)
+    parser.add_argument("--footage", type=Path, default=Path(__file__).parents[2] / "shared" / "footage")
     parser.add_argument("--size", type=_size, default=(1280, 720))
     parser.add_argument("--clips", type=int, default=60)
     parser.add_argument("--seconds", type=int, default=180)
     parser.add_argument("--peer-clips", type=int, default=12)
     parser.add_argument("--work", type=Path)
     given = parser.parse_args()
+    if not given.footage.is_dir():
+        parser.error(f"no footage in {given.footage}: name its folder with --footage")
     if given.part is None:
         _compare(given)
         return

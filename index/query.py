@@ -33,7 +33,7 @@ __all__ = ["Matcher", "Matches", "calibrated", "fuse"]
 
 KEYWORD_GAIN = 5.0
 """How far a keyword score of 1 moves the log odds of a match. Fitted by logistic regression on captions
-whose pictures were given two words of another caption as a name, and rounded down."""
+whose pictures were given two words of another caption as a name (4.75), and rounded."""
 KEYWORD_CEILING = 0.8
 """A keyword alone never matches better than this."""
 SMOOTHING = 0.5
