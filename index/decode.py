@@ -48,6 +48,7 @@ class Decoding:
 
     Iterate over it once for the frames. Damaged packets are skipped and counted. ``sound`` receives every
     decoded audio frame of the first sound stream with its time in seconds since the first picture.
+    ``beat`` is called after every packet with the seconds of footage so far: a sign of life.
 
     Raises:
         FootageError: on iteration, if the file cannot be opened or not one frame can be decoded.
@@ -59,10 +60,12 @@ class Decoding:
         *,
         threads: int = 0,
         sound: Callable[[Fraction, Any], None] | None = None,
+        beat: Callable[[Fraction], None] | None = None,
     ) -> None:
         self.path = path
         self.threads = threads
         self.sound = sound
+        self.beat = beat
         self.damaged = 0
         """Packets that could not be decoded, and frames that came out of order or broken."""
         self.damaged_sound = 0
@@ -76,6 +79,7 @@ class Decoding:
         """Frames a second over the whole file, None where they vary; known after the pass."""
         self.cut_short = False
         """Whether the file ended in the middle, with an error."""
+        self._now = Fraction(0)
 
     def __iter__(self) -> Iterator[Frame]:
         with open_footage(self.path) as container:
@@ -116,6 +120,7 @@ class Decoding:
                 shortest, longest = min(shortest or gap, gap), max(longest, gap)
             last = pts
             self.frames += 1
+            self._now = (last - first) * base
             if frame.is_corrupt:
                 self.damaged += 1
             mean_gap = (last - first) // (self.frames - 1) if self.frames > 1 else 0
@@ -156,6 +161,8 @@ class Decoding:
                 self.damaged += 1
                 self.cut_short = True
                 return
+            if self.beat is not None:
+                self.beat(self._now)
             picture = packet.stream.index == stream.index
             try:
                 frames = packet.decode()

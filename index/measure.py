@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -89,18 +91,25 @@ def measure_file(
     detector: str = "fast",
     faces: FaceFinder | None = None,
     threads: int = 0,
+    beat: Callable[[Fraction, Fraction], None] | None = None,
 ) -> Measurement:
     """Measure the file at ``path`` in one decoding pass.
 
     Without an encoder the features have no columns. ``root`` is the footage folder that the media's path
     is relative to, ``content`` the content id where it is known, ``threads`` the decoder's (0: one a core).
+    ``beat`` is called all the time with the seconds of footage measured and those that the header promises.
 
     Raises:
         FootageError: if the file is no footage or nothing of it can be decoded.
     """
     media = read_media(path, root=root, content=content, films=False)
     meter = LoudnessMeter() if media.audio else None
-    decoding = Decoding(path, threads=threads, sound=meter.push if meter else None)
+    decoding = Decoding(
+        path,
+        threads=threads,
+        sound=meter.push if meter else None,
+        beat=partial(_beat, beat, media.duration) if beat else None,
+    )
     finder = make_detector(detector)
     taker = _Taker(media.id, encoder, faces)
     held: deque[tuple[Fraction, Image]] = deque()
@@ -125,6 +134,10 @@ def measure_file(
         thumbnails=tuple(taker.thumbnails),
         note=_note(decoding, media.duration),
     )
+
+
+def _beat(beat: Callable[[Fraction, Fraction], None], promised: Fraction, done: Fraction) -> None:
+    beat(done, promised)
 
 
 class _Taker:
