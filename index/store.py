@@ -5,22 +5,37 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from index.base import FootageError, Span
+from index.base import FootageError
 from index.encoders.base import FloatArray
 from index.measure import Measurement
-from index.values import Look, Media, Problem, Shot
+from index.records import (
+    PATH_COLUMNS,
+    SHOT_COLUMNS,
+    Passage,
+    PathRow,
+    clean,
+    media_from,
+    path_from,
+    plain,
+    plain_look,
+    plain_span,
+    shot_from,
+    span_from,
+    to_json,
+)
+from index.values import Media, Problem, Shot
 
-__all__ = ["FILE_NAME", "PathRow", "Store"]
+__all__ = ["FILE_NAME", "Passage", "PathRow", "Store"]
 
 FILE_NAME = "library.sqlite"
 
@@ -43,24 +58,20 @@ _MIGRATIONS = (
     );
     CREATE INDEX shots_of_media ON shots (media, position);
     """,
+    """
+    ALTER TABLE paths ADD COLUMN licence TEXT NOT NULL DEFAULT '';
+    ALTER TABLE paths ADD COLUMN beside TEXT NOT NULL DEFAULT '';
+    ALTER TABLE paths ADD COLUMN note TEXT NOT NULL DEFAULT '';
+    CREATE TABLE passages (
+        path BLOB NOT NULL, number INTEGER NOT NULL, start TEXT, stop TEXT, text TEXT NOT NULL,
+        PRIMARY KEY (path, number)
+    ) WITHOUT ROWID;
+    """,
 )
 """Step i takes a file from version i to i + 1; steps are added, never changed."""
 
-
-@dataclass(frozen=True, slots=True)
-class PathRow:
-    """What is remembered of one file name."""
-
-    path: str
-    size: int
-    mtime: int
-    """Nanoseconds."""
-    inode: int
-    media: str | None
-    reason: str = ""
-    """Why it could not be indexed, empty if it was."""
-    words: str = ""
-    credit: str = ""
+_THERE = "media.encoder = ? AND EXISTS (SELECT 1 FROM paths WHERE paths.media = media.id)"
+"""What makes a media part of the library: features of its encoder, and a file."""
 
 
 class Store:
@@ -72,16 +83,22 @@ class Store:
 
     def __init__(self, file: Path, *, write: bool = False) -> None:
         self.file = file
+        self._changed: set[str] = set()
         try:
             self._db = self._connect(write)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            version = self._version()
+            if not write and 0 < version < len(_MIGRATIONS):
+                self._db.close()
+                _bring_up_to_date(file)
+                self._db = self._connect(write)
+                version = self._version()
             if version > len(_MIGRATIONS):
                 raise FootageError(
                     f"{str(file)!r} was written by a newer montage (version {version}, this one knows "
                     f"{len(_MIGRATIONS)}): update montage-editor, or index again with --store elsewhere"
                 )
             if write:
-                self._migrate(version)
+                self._migrate()
             elif version < len(_MIGRATIONS):
                 raise FootageError(f"{str(file)!r} holds no library yet: run montage build-index")
         except sqlite3.DatabaseError as error:
@@ -106,12 +123,17 @@ class Store:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         return db
 
-    def _migrate(self, version: int) -> None:
-        for number in range(version, len(_MIGRATIONS)):
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _migrate(self) -> None:
+        while self._version() < len(_MIGRATIONS):
             with self.transaction():
-                for statement in _MIGRATIONS[number].split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {number + 1}")
+                number = self._version()  # asked again: another process may have been first
+                if number < len(_MIGRATIONS):
+                    for statement in _MIGRATIONS[number].split(";"):
+                        self._db.execute(statement)
+                    self._db.execute(f"PRAGMA user_version = {number + 1}")
 
     def close(self) -> None:
         """Close the file."""
@@ -119,10 +141,17 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing: what is written within is there after a crash, or none of it is."""
+        """All or nothing: what is written within is there after a crash, or none of it is.
+
+        What changed shots or words also changes their mark (``mark``), by which derived files are told to
+        be out of date.
+        """
         self._db.execute("BEGIN IMMEDIATE")
+        self._changed.clear()
         try:
             yield
+            if self._changed:
+                self.set_meta({f"mark of {what}": secrets.token_hex(8) for what in self._changed})
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
@@ -139,30 +168,64 @@ class Store:
         """Remember words."""
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", sorted(values.items()))
 
+    def mark(self, what: str) -> str:
+        """A word that was another one before ``shots`` (media, windows, features) or ``words`` (names,
+        texts, dates) changed. It is drawn at random, so that no two libraries share one by accident."""
+        return self.meta(f"mark of {what}", "none")
+
     # -- paths -----------------------------------------------------------------------------------------
 
     def paths(self) -> dict[str, PathRow]:
         """Everything known by file name."""
-        rows = self._db.execute(
-            "SELECT path, size, mtime, inode, media, reason, words, credit FROM paths ORDER BY path"
-        )
-        found = (PathRow(os.fsdecode(row[0]), *row[1:]) for row in rows)
+        rows = self._db.execute(f"SELECT {PATH_COLUMNS} FROM paths ORDER BY path")
+        found = (path_from(row) for row in rows)
         return {row.path: row for row in found}
 
     def put_path(self, row: PathRow) -> None:
         """Remember a file name; with a media, or with the reason why there is none."""
+        path = os.fsencode(row.path)
+        before = self._db.execute("SELECT media FROM paths WHERE path = ?", (path,)).fetchone()
         self._db.execute(
-            "INSERT OR REPLACE INTO paths VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT OR REPLACE INTO paths ({PATH_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                os.fsencode(row.path),
-                *(row.size, row.mtime, row.inode, row.media),
-                *map(_clean, (row.reason, row.words, row.credit)),
+                *(path, row.size, row.mtime, row.inode, row.media),
+                *map(clean, (row.reason, row.words, row.credit, row.licence, row.beside, row.note)),
             ),
         )
+        self._changed.add("words")
+        if before is None or before[0] != row.media:
+            self._changed.add("shots")
 
     def drop_paths(self, paths: Iterable[str]) -> None:
-        """Forget file names."""
-        self._db.executemany("DELETE FROM paths WHERE path = ?", [(os.fsencode(path),) for path in paths])
+        """Forget file names, and what came beside them."""
+        gone = [(os.fsencode(path),) for path in paths]
+        self._db.executemany("DELETE FROM paths WHERE path = ?", gone)
+        self._db.executemany("DELETE FROM passages WHERE path = ?", gone)
+        if gone:
+            self._changed |= {"shots", "words"}
+
+    def put_passages(self, path: str, passages: Iterable[Passage]) -> None:
+        """Remember the texts beside a file, in place of those known."""
+        name = os.fsencode(path)
+        self._db.execute("DELETE FROM passages WHERE path = ?", (name,))
+        self._db.executemany(
+            "INSERT INTO passages VALUES (?, ?, ?, ?, ?)",
+            [
+                (name, number, *(plain_span(one.span) if one.span else (None, None)), clean(one.text))
+                for number, one in enumerate(passages)
+            ],
+        )
+        self._changed.add("words")
+
+    def passages(self, encoder: str) -> list[tuple[str, Passage]]:
+        """(media id, passage) of the library's media, ordered by media; copies say a thing once."""
+        rows = self._db.execute(
+            "SELECT DISTINCT paths.media, passages.start, passages.stop, passages.text FROM passages"
+            " JOIN paths ON paths.path = passages.path JOIN media ON media.id = paths.media"
+            " WHERE media.encoder = ? ORDER BY paths.media, passages.path, passages.number",
+            (encoder,),
+        )
+        return [(row[0], Passage(row[3], span_from(row[1:3]) if row[1] else None)) for row in rows]
 
     def sweep(self) -> list[str]:
         """Forget media that no file name stands for, with their shots; their ids."""
@@ -173,6 +236,8 @@ class Store:
             )
         ]
         self._db.executemany("DELETE FROM media WHERE id = ?", [(media,) for media in gone])
+        if gone:
+            self._changed |= {"shots", "words"}
         return gone
 
     # -- media and shots -------------------------------------------------------------------------------
@@ -189,15 +254,17 @@ class Store:
     def make_stale(self) -> None:
         """Let every media be measured again."""
         self._db.execute("UPDATE media SET encoder = ''")
+        self._changed |= {"shots", "words"}
 
     def put_measurement(self, measurement: Measurement, encoder: str) -> None:
         """Write one media with its shots and features, in place of what was known of it."""
+        self._changed |= {"shots", "words"}
         media = measurement.media
-        facts = {key: _plain(value) for key, value in asdict(media).items() if key not in ("id", "paths")}
+        facts = {key: plain(value) for key, value in asdict(media).items() if key not in ("id", "paths")}
         self._db.execute("DELETE FROM media WHERE id = ?", (media.id,))
         self._db.execute(
             "INSERT INTO media VALUES (?, ?, ?, ?)",
-            (media.id, encoder, _json(facts), _clean(measurement.note)),
+            (media.id, encoder, to_json(facts), clean(measurement.note)),
         )
         row = 0
         for position, shot in enumerate(measurement.shots):
@@ -206,9 +273,9 @@ class Store:
             self._db.execute(
                 "INSERT INTO shots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    *(shot.id, media.id, position, _json(_plain_span(shot.span))),
-                    _json([_plain_span(window) for window in shot.windows]),
-                    _json(_plain_look(shot.look)),
+                    *(shot.id, media.id, position, to_json(plain_span(shot.span))),
+                    to_json([plain_span(window) for window in shot.windows]),
+                    to_json(plain_look(shot.look)),
                     shot.group,
                     np.ascontiguousarray(features, dtype="<f4").tobytes(),
                     measurement.thumbnails[position] if measurement.thumbnails else b"",
@@ -225,23 +292,88 @@ class Store:
 
     def media(self, encoder: str) -> list[Media]:
         """All media measured by this encoder, ordered by their first path."""
-        paths: dict[str, list[PathRow]] = {}
-        for row in self.paths().values():
-            if row.media is not None:
-                paths.setdefault(row.media, []).append(row)
-        found = []
-        for identity, facts in self._db.execute("SELECT id, facts FROM media WHERE encoder = ?", (encoder,)):
-            if identity in paths:
-                found.append(_media(identity, json.loads(facts), paths[identity]))
+        found = [
+            media_from(identity, json.loads(facts), files)
+            for identity, facts, files in self.media_facts(encoder)
+        ]
         return sorted(found, key=lambda media: os.fsencode(media.paths[0]))
+
+    def one_media(self, identity: str, encoder: str) -> Media | None:
+        """One media of the library, None if it is not there."""
+        rows = self._db.execute(
+            f"SELECT {PATH_COLUMNS} FROM paths WHERE media = ? ORDER BY path", (identity,)
+        ).fetchall()
+        facts = self._db.execute(
+            "SELECT facts FROM media WHERE id = ? AND encoder = ?", (identity, encoder)
+        ).fetchone()
+        return (
+            media_from(identity, json.loads(facts[0]), list(map(path_from, rows))) if rows and facts else None
+        )
 
     def shots(self, media: str) -> list[Shot]:
         """The shots of one media, in order."""
         rows = self._db.execute(
-            "SELECT id, media, span, windows, look, cluster FROM shots WHERE media = ? ORDER BY position",
-            (media,),
+            f"SELECT {SHOT_COLUMNS} FROM shots WHERE media = ? ORDER BY position", (media,)
         )
-        return [_shot(row) for row in rows]
+        return [shot_from(row) for row in rows]
+
+    def some_shots(self, ids: Iterable[str], encoder: str) -> dict[str, Shot]:
+        """Those of the shots with these ids that are part of the library."""
+        rows = self._db.execute(
+            f"SELECT {SHOT_COLUMNS} FROM shots JOIN media ON media.id = shots.media"
+            f" WHERE {_THERE} AND shots.id IN (SELECT value FROM json_each(?))",
+            (encoder, json.dumps(list(ids))),
+        )
+        return {row[0]: shot_from(row) for row in rows}
+
+    def count(self, encoder: str) -> tuple[int, int]:
+        """How many media and shots are part of the library."""
+        media = self._db.execute(f"SELECT count(*) FROM media WHERE {_THERE}", (encoder,)).fetchone()[0]
+        shots = self._db.execute(
+            f"SELECT count(*) FROM shots JOIN media ON media.id = shots.media WHERE {_THERE}", (encoder,)
+        ).fetchone()[0]
+        return int(media), int(shots)
+
+    def shot_facts(self, encoder: str) -> Iterator[tuple[str, str, str, str, str, str | None]]:
+        """(id, media, span, windows, move, size) of every shot, as stored; by media and place."""
+        rows = self._db.execute(
+            "SELECT shots.id, shots.media, span, windows, json_extract(look, '$.move'),"
+            " json_extract(look, '$.size') FROM shots JOIN media ON media.id = shots.media"
+            f" WHERE {_THERE} ORDER BY shots.media, position",
+            (encoder,),
+        )
+        yield from rows
+
+    def media_facts(self, encoder: str) -> Iterator[tuple[str, str, list[PathRow]]]:
+        """(id, facts as JSON, files) of every media, ordered by id."""
+        files: dict[str, list[PathRow]] = {}
+        for row in self.paths().values():
+            if row.media is not None:
+                files.setdefault(row.media, []).append(row)
+        for identity, facts in self._db.execute(
+            f"SELECT id, facts FROM media WHERE {_THERE} ORDER BY id", (encoder,)
+        ):
+            yield identity, facts, files[identity]
+
+    def all_features(self, encoder: str, columns: int) -> Iterator[FloatArray]:
+        """(windows, columns) float32 features of every shot, ordered by media id and position."""
+        rows = self._db.execute(
+            "SELECT features FROM shots JOIN media ON media.id = shots.media"
+            f" WHERE {_THERE} ORDER BY shots.media, position",
+            (encoder,),
+        )
+        for (data,) in rows:
+            yield np.frombuffer(data, dtype="<f4").reshape(-1, columns)
+
+    def thumbnails(self, encoder: str) -> Iterator[bytes]:
+        """The thumbnail of every shot, ordered by media id and position."""
+        rows = self._db.execute(
+            "SELECT thumbnail FROM shots JOIN media ON media.id = shots.media"
+            f" WHERE {_THERE} ORDER BY shots.media, position",
+            (encoder,),
+        )
+        for (data,) in rows:
+            yield data
 
     def features(self, media: str, columns: int) -> FloatArray:
         """(windows, columns) float32 features of one media's shots, in order."""
@@ -266,6 +398,8 @@ class Store:
                 found.append(Problem(row.path, row.reason))
             elif row.media in notes:
                 found.append(Problem(row.path, notes[row.media], skipped=False))
+            if row.note:
+                found.append(Problem(row.path, row.note, skipped=False))
         return found
 
     def dump(self) -> str:
@@ -275,7 +409,10 @@ class Store:
         """
         lines = [f"meta {key} {self.meta(key)}" for key in ("encoder_name", "encoder_hash", "feature_size")]
         for row in self.paths().values():
-            lines.append(f"path {row.path!r} {row.media} {row.reason!r} {row.words!r} {row.credit!r}")
+            words = f"{row.words!r} {row.credit!r} {row.licence!r} {row.note!r}"
+            lines.append(f"path {row.path!r} {row.media} {row.reason!r} {words}")
+        for row in self._db.execute("SELECT path, number, start, stop, text FROM passages ORDER BY 1, 2"):
+            lines.append(f"passage {os.fsdecode(row[0])!r} {row[1:]!r}")
         for row in self._db.execute("SELECT id, encoder, facts, note FROM media ORDER BY id"):
             lines.append("media " + " ".join(map(str, row)))
         for row in self._db.execute(
@@ -287,47 +424,16 @@ class Store:
         return "\n".join(lines) + "\n"
 
 
-def _clean(text: str) -> str:
-    """Text that SQLite can hold: bytes that were no text become question marks."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\x00", "")
+def _bring_up_to_date(file: Path) -> None:
+    """Migrate a library that an older version wrote, so that it can be read.
 
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Fraction):
-        return str(value)
-    return _clean(value) if isinstance(value, str) else value
-
-
-def _plain_span(span: Span) -> list[str]:
-    return [str(span.start), str(span.end)]
-
-
-def _plain_look(look: Look) -> dict[str, Any]:
-    return {**asdict(look), "phash": f"{look.phash:016x}"}
-
-
-def _media(identity: str, facts: dict[str, Any], rows: list[PathRow]) -> Media:
-    rate = facts["rate"]
-    facts |= {key: Fraction(facts[key]) for key in ("duration", "sample_aspect", "start")}
-    facts["rate"] = None if rate is None else Fraction(rate)
-    media = Media(id=identity, paths=tuple(row.path for row in rows), **facts)
-    words = [row.words for row in rows if row.words] + [media.text]
-    credit = next((row.credit for row in rows if row.credit), media.credit)
-    return replace(media, text="\n".join(dict.fromkeys(word for word in words if word)), credit=credit)
-
-
-def _shot(row: tuple[Any, ...]) -> Shot:
-    look = json.loads(row[4])
-    look |= {"phash": int(look["phash"], 16), "lab": tuple(look["lab"])}
-    return Shot(
-        id=row[0],
-        media=row[1],
-        span=Span(*map(Fraction, json.loads(row[2]))),
-        windows=tuple(Span(*map(Fraction, window)) for window in json.loads(row[3])),
-        look=Look(**look),
-        group=row[5],
-    )
+    Raises:
+        FootageError: if it lies where nothing can be written.
+    """
+    try:
+        Store(file, write=True).close()
+    except sqlite3.OperationalError as error:
+        raise FootageError(
+            f"{str(file)!r} was written by an older montage and cannot be brought up to date ({error}): "
+            "run montage build-index with --store in a folder that can be written"
+        ) from error
