@@ -6,12 +6,15 @@ When the parent dies, however it dies, the input ends and the worker ends with i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
 import sys
 import threading
+import time
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from index.base import FootageError
@@ -19,10 +22,15 @@ from index.base import FootageError
 __all__ = ["BOOTSTRAP", "Identity", "Job", "Setup", "main"]
 
 BOOTSTRAP = (
-    "import pickle, sys; setup = pickle.load(sys.stdin.buffer); sys.path[:] = setup.pop('path'); "
+    "import pickle, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "setup = pickle.load(sys.stdin.buffer); sys.path[:] = setup.pop('path'); "
     "from index.worker import main; main(setup)"
 )
-"""What a fresh interpreter runs; the first message holds nothing but plain values."""
+"""What a fresh interpreter runs; the first message holds nothing but plain values. Ctrl-C reaches all
+processes of a terminal: here the parent decides."""
+
+_BEAT_SECONDS = 0.25
+"""Time between two signs of life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,8 @@ class Job:
     """Relative to ``root``."""
     root: str
     content: str
+    size: int = 0
+    """Bytes."""
 
 
 def main(setup: dict[str, Any]) -> None:
@@ -63,12 +73,28 @@ def main(setup: dict[str, Any]) -> None:
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
 
-    def reply(kind: str, value: Any) -> None:
-        pickle.dump((kind, value), replies, protocol=pickle.HIGHEST_PROTOCOL)
-        replies.flush()
+    guard = threading.Lock()
 
+    def reply(kind: str, value: Any) -> None:
+        data = pickle.dumps((kind, value), protocol=pickle.HIGHEST_PROTOCOL)
+        with guard:
+            replies.write(data)
+            replies.flush()
+
+    last = 0.0
+
+    def beat(done: Fraction, promised: Fraction) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > _BEAT_SECONDS:
+            last = now
+            reply("beat", (float(done), float(promised)))
+
+    _offer_to_the_killer()
     known = Setup(**setup)
     try:
+        from index.measure import measure_file
+
         encoder, faces = _load(known)
         reply("ready", Identity(encoder.name, encoder.hash, encoder.feature_size))
     except FootageError as error:
@@ -77,8 +103,6 @@ def main(setup: dict[str, Any]) -> None:
     except Exception as error:
         reply("fatal", f"the encoder {known.spec or 'given'!r} cannot be loaded: {error!r}")
         return
-    from index.measure import measure_file
-
     while True:
         job = jobs.get()
         try:
@@ -90,6 +114,7 @@ def main(setup: dict[str, Any]) -> None:
                 detector=known.detector,
                 faces=faces,
                 threads=known.threads,
+                beat=beat,
             )
             reply("done", measured)
         except FootageError as error:
@@ -98,6 +123,12 @@ def main(setup: dict[str, Any]) -> None:
             reply("bad", "there was not enough memory to decode it")
         except Exception as error:
             reply("bad", f"it could not be measured: {type(error).__name__}: {error}")
+
+
+def _offer_to_the_killer() -> None:
+    """Where a system without memory ends a process, let it be this one and not the parent (Linux)."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("500")
 
 
 def _load(setup: Setup) -> tuple[Any, Any]:

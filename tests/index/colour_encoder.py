@@ -67,3 +67,35 @@ class UnloadableEncoder(ColourEncoder):
 
     def __init__(self) -> None:
         raise FileNotFoundError("no weights")
+
+
+class EndlessEncoder(ColourEncoder):
+    """Never comes back from a frame that is mostly red, as a decoder that hangs does not."""
+
+    name = "endless"
+
+    def encode_images(self, frames: Sequence[NDArray[np.uint8]]) -> FloatArray:
+        features = super().encode_images(frames)
+        while (features.argmax(axis=1) == WORDS.index("red")).any():
+            pass
+        return features
+
+
+class GreedyEncoder(ColourEncoder):
+    """Asks for ever more memory when it sees a frame that is mostly red, and fills it."""
+
+    name = "greedy"
+
+    def encode_images(self, frames: Sequence[NDArray[np.uint8]]) -> FloatArray:
+        features = super().encode_images(frames)
+        held = []
+        while (features.argmax(axis=1) == WORDS.index("red")).any() and len(held) < 64:
+            held.append(np.ones(1 << 22))
+        return features
+
+
+class SleepyEncoder(ColourEncoder):
+    """An encoder that is never loaded."""
+
+    def __init__(self) -> None:
+        signal.pause()

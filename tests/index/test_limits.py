@@ -1,0 +1,80 @@
+"""A file that would never end, or takes all the memory, is stopped and reported; the rest goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from making import colour_clip
+
+from index.base import FootageError
+from index.limits import Limits, resident_bytes
+from index.pool import WorkerPool
+from index.worker import Job, Setup
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("limits")
+    for name, colour in (("1", "green"), ("2", "red"), ("3", "blue")):
+        colour_clip(folder / f"{name}.mp4", colour)
+    return folder
+
+
+def run(folder: Path, encoder: str, limits: Limits) -> dict[str, tuple[str, Any]]:
+    """What became of each file, by name."""
+    jobs = [
+        Job(name, str(folder), f"{number:032x}", (folder / name).stat().st_size)
+        for number, name in enumerate(sorted(path.name for path in folder.iterdir()))
+    ]
+    setup = Setup(f"python:colour_encoder:{encoder}")
+    with WorkerPool(setup, 1, limits) as pool:
+        events = [event for event in pool.run(jobs) if event[0] != "started"]
+    return {job.path: (kind, value) for kind, job, value in events}
+
+
+def test_a_file_that_hangs_is_stopped_and_named(clips: Path) -> None:
+    found = run(clips, "EndlessEncoder", Limits(stall_seconds=3))
+    assert [found[name][0] for name in ("1.mp4", "2.mp4", "3.mp4")] == ["done", "bad", "done"]
+    assert "came to a stop" in found["2.mp4"][1]
+    assert "nothing was heard of it for 3 s" in found["2.mp4"][1]
+
+
+def test_a_file_that_takes_too_long_is_stopped_and_named(clips: Path) -> None:
+    found = run(clips, "EndlessEncoder", Limits(base_seconds=3, slowness=0.001))
+    assert [found[name][0] for name in ("1.mp4", "2.mp4", "3.mp4")] == ["done", "bad", "done"]
+    assert "took longer than 3 s" in found["2.mp4"][1]
+
+
+@pytest.mark.skipif(resident_bytes(1) is None, reason="this system does not say what memory a process holds")
+def test_a_file_that_needs_too_much_memory_is_stopped_and_named(clips: Path) -> None:
+    found = run(clips, "GreedyEncoder", Limits(memory_bytes=300 << 20))
+    assert [found[name][0] for name in ("1.mp4", "2.mp4", "3.mp4")] == ["done", "bad", "done"]
+    assert "more than 0.29 GB of memory" in found["2.mp4"][1]
+
+
+def test_an_encoder_that_never_loads_is_an_error(clips: Path) -> None:
+    setup = Setup("python:colour_encoder:SleepyEncoder")
+    with WorkerPool(setup, 1, Limits(start_seconds=1)) as pool, pytest.raises(FootageError) as caught:
+        pool.identity()
+    assert "not loaded within 1 s" in str(caught.value)
+
+
+def test_what_a_header_promises_buys_no_time() -> None:
+    limits = Limits()
+    hour = limits.allowance(10**9, 3600, 0)
+    assert hour == 120 + 60 * 3600
+    assert limits.allowance(10**9, 1, 3600) == hour  # a header that says too little costs nothing
+    assert limits.allowance(20_000, 1e9, 0) == limits.allowance(20_000, 20, 0) == 120 + 60 * 20
+    assert limits.allowance(20_000, 1e9, 1e9) == 120 + 60 * 20
+
+
+def test_limits_are_positive() -> None:
+    with pytest.raises(ValueError, match="stall_seconds must be positive, got 0"):
+        Limits(stall_seconds=0)
+
+
+def test_the_usual_limits_let_files_through(clips: Path) -> None:
+    found = run(clips, "ColourEncoder", Limits())
+    assert {kind for kind, _ in found.values()} == {"done"}
