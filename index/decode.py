@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.base import FootageError
-from index.probe import main_stream, open_footage, pace, stream_rotation
+from index.probe import main_stream, open_footage, pace, pixel_aspect, stream_rotation
 
 __all__ = ["Decoding", "Frame", "Image"]
 
@@ -22,6 +22,9 @@ Image = NDArray[np.uint8]
 
 SMALL_SIDE = 320
 """Longer side of the small frames, pixels: enough for optical flow, cheap to look at."""
+
+_LONGEST = 8
+"""Longer side of the frames that are embedded, over the shorter side that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,12 @@ class Frame:
     aspect: Fraction = Fraction(1)
 
     def picture(self, side: int) -> Image:
-        """The frame with its shorter side at ``side`` pixels; ask before the next frame is decoded."""
+        """The frame with its shorter side at ``side`` pixels; ask before the next frame is decoded.
+
+        The longer side is at most ``_LONGEST`` times as much, however narrow a strip the picture is.
+        """
         width, height = _display(self.source, self.aspect)
-        scale = Fraction(side) / min(width, height)
+        scale = min(Fraction(side) / min(width, height), _LONGEST * Fraction(side) / max(width, height))
         return _scaled(self.source, width * scale, height * scale, self.turns)
 
 
@@ -92,8 +98,7 @@ class Decoding:
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = self.threads
         base = Fraction(stream.time_base)
-        aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-        aspect = Fraction(aspect) if aspect else Fraction(1)
+        aspect = pixel_aspect(stream)
         first: int | None = None
         last = shortest = longest = length = 0
         # Sound that is stored ahead of the first picture waits until its time is known.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +16,9 @@ from index.values import Media
 
 __all__ = [
     "VIDEO_SUFFIXES",
+    "main_stream",
     "open_footage",
+    "pixel_aspect",
     "plain_reason",
     "read_media",
     "read_sidecars",
@@ -39,6 +42,18 @@ _CONTAINERS = (
     "yuv4mpegpipe"
 )
 """Demuxers that read one file. Playlists (HLS, DASH, concat) would read others, so they are left out."""
+
+_LISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"<?xml", b"<smil", b"[playlist]", b"[Reference]")
+_LISTS += (b"RTSPtext", b"http:", b"https:", b"rtsp:", b"file ", b"file:")
+"""How files begin that only name others: playlists, scripts, descriptions of streams."""
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+
+_MAX_PIXELS = 150_000_000
+"""Pixels of the largest picture that is decoded: 16K (15360 x 8640) has 133 million."""
+
+_MAX_ASPECT = 20
+"""Pixels that are said to be wider or taller than this are square: such a tag is a mistake."""
 
 _PROBE_PACKETS = 240
 """Packets whose timestamps decide, before decoding, whether the rate is steady."""
@@ -73,10 +88,13 @@ def open_footage(path: Path | str) -> Iterator[Any]:
     name = os.fspath(path)
     held = None
     try:
-        if os.path.getsize(name) == 0:
+        status = os.stat(name)
+        if not stat.S_ISREG(status.st_mode):
+            raise FootageError(f"{name!r}: it is no file but a folder, pipe, socket or device")
+        if status.st_size == 0:
             raise FootageError(f"{name!r} is empty (zero bytes)")
         with open(name, "rb") as check:
-            check.read(1)
+            head = check.read(64)
         address = os.path.abspath(name)
         try:
             address.encode()
@@ -91,7 +109,13 @@ def open_footage(path: Path | str) -> Iterator[Any]:
     except (OSError, av.error.FFmpegError) as error:
         if held is not None:
             held.close()
-        raise FootageError(f"{name!r}: {plain_reason(error)}") from error
+        reason = plain_reason(error)
+        if isinstance(error, av.error.FFmpegError) and head.lstrip(_BLANK).startswith(_LISTS):
+            reason = (
+                "not a video but a text that names others, such as a playlist: "
+                "put those videos themselves into the folder"
+            )
+        raise FootageError(f"{name!r}: {reason}") from error
     try:
         with container:
             yield container
@@ -176,7 +200,6 @@ def read_media(
         text, credit = read_sidecars(path)
         embedded_credit = " ".join(v for k in ("artist", "author", "copyright") if (v := outer.get(k, "")))
         lines = (text, *(outer.get(key, "") for key in ("title", "description", "comment", "synopsis")))
-        aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
         return Media(
             id=content or content_id(path),
             paths=(relative_name(path, root),),
@@ -184,7 +207,7 @@ def read_media(
             width=context.width or frame.width,
             height=context.height or frame.height,
             rotation=stream_rotation(frame),
-            sample_aspect=Fraction(aspect) if aspect else Fraction(1),
+            sample_aspect=pixel_aspect(stream),
             rate=rate,
             codec=context.codec.name if context.codec else context.name,
             pixel_format=context.pix_fmt or frame.format.name,
@@ -204,8 +227,10 @@ def read_media(
 def main_stream(container: Any, path: Path | str) -> Any:
     """The moving-picture stream of a container: the largest that is no cover picture.
 
+    Its decoder is told to take no picture that is too large.
+
     Raises:
-        FootageError: if there is none.
+        FootageError: if there is none, or its pictures are larger than any camera's.
     """
     import av
 
@@ -217,7 +242,23 @@ def main_stream(container: Any, path: Path | str) -> Any:
         else:
             kind = "sound alone, no pictures" if container.streams.audio else "no moving pictures in it"
         raise FootageError(f"{os.fspath(path)!r}: {kind}")
-    return max(streams, key=lambda s: (s.codec_context.width * s.codec_context.height, -s.index))
+    stream = max(streams, key=lambda s: (s.codec_context.width * s.codec_context.height, -s.index))
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > _MAX_PIXELS:
+        raise FootageError(
+            f"{os.fspath(path)!r}: its header says {width}x{height} pixels, more than the "
+            f"{_MAX_PIXELS // 1_000_000} million that are decoded: damaged, or to be scaled down first"
+        )
+    if not stream.codec_context.is_open:
+        stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
+    return stream
+
+
+def pixel_aspect(stream: Any) -> Fraction:
+    """Width of a pixel over its height; 1 where it is not said, or cannot be true."""
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    believed = aspect and Fraction(1, _MAX_ASPECT) <= aspect <= _MAX_ASPECT
+    return Fraction(aspect) if believed else Fraction(1)
 
 
 def stream_rotation(frame: Any) -> int:

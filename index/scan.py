@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,10 +67,10 @@ def _walk(
 ) -> None:
     here = os.path.join(root, inside) if inside else root
     try:
-        stat = os.stat(here)
-        if (stat.st_dev, stat.st_ino) in seen:
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:
             return
-        seen.add((stat.st_dev, stat.st_ino))
+        seen.add((status.st_dev, status.st_ino))
         with os.scandir(here) as entries:
             names = sorted(entries, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
@@ -85,8 +86,11 @@ def _walk(
             if entry.is_dir():
                 folders.append((entry.is_symlink(), path))
             elif video:
-                stat = entry.stat()
-                files.append(Found(path, stat.st_size, stat.st_mtime_ns, stat.st_ino))
+                status = entry.stat()
+                if stat.S_ISREG(status.st_mode):
+                    files.append(Found(path, status.st_size, status.st_mtime_ns, status.st_ino))
+                else:  # to open it might wait for ever
+                    problems.append(Problem(path, "it is no file but a pipe, socket or device"))
         except OSError as error:
             if video:
                 problems.append(Problem(path, f"it cannot be looked at ({error.strerror})"))

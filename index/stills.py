@@ -7,7 +7,7 @@ from pathlib import Path
 
 from index.base import FootageError
 from index.decode import Frame, Image
-from index.probe import main_stream, open_footage, stream_rotation
+from index.probe import main_stream, open_footage, pixel_aspect, stream_rotation
 
 __all__ = ["frame_at"]
 
@@ -28,7 +28,6 @@ def frame_at(
     """
     with open_footage(path) as container:
         stream = main_stream(container, path)
-        aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
         base = Fraction(stream.time_base)
         target = (start + time) / base
         container.seek(int(target), stream=stream, backward=True)
@@ -40,5 +39,5 @@ def frame_at(
         if shown is None:
             raise FootageError(f"{str(path)!r}: no frame can be decoded at {float(time):.2f} s")
         turns = -stream_rotation(shown) // 90 % 4
-        found = Frame(time, shown.to_ndarray(format="rgb24"), shown, turns, Fraction(aspect or 1))
+        found = Frame(time, shown.to_ndarray(format="rgb24"), shown, turns, pixel_aspect(stream))
         return found.picture(side or min(shown.width, shown.height))

@@ -52,9 +52,7 @@ def run_ffmpeg(
         "-y",
         "-v",
         level,
-        "-protocol_whitelist",
-        "file,pipe,fd",
-        *arguments,
+        *_local(arguments),
     ]
     with subprocess.Popen(
         command,
@@ -85,6 +83,16 @@ def run_ffmpeg(
         last = "\n  ".join(text.splitlines()[-6:]) or f"exit code {process.returncode}"
         raise FilmError(f"ffmpeg could not {what}:\n  {last}")
     return out, text
+
+
+def _local(arguments: Sequence[str]) -> list[str]:
+    """The arguments with every input kept to local files: ffmpeg's option holds for the next input only."""
+    kept = []
+    for argument in arguments:
+        if argument == "-i":
+            kept += ["-protocol_whitelist", "file,pipe,fd"]
+        kept.append(argument)
+    return kept
 
 
 def _feed(pipe: IO[bytes], data: Iterable[bytes]) -> None:
