@@ -8,8 +8,9 @@ import pickle
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from index.base import FootageError, content_id
 from index.duplicates import duplicate_groups
@@ -18,12 +19,16 @@ from index.library import Library, store_folder
 from index.pool import WorkerPool
 from index.probe import VIDEO_SUFFIXES, plain_reason, read_sidecars
 from index.scan import Found, Scan, scan_folder
+from index.shards import SHARDS, merge_shards
 from index.store import FILE_NAME, PathRow, Store
 from index.worker import Job, Setup
 
+if TYPE_CHECKING:
+    from index.cluster import RayPool
+
 __all__ = ["IndexEvent", "build_index"]
 
-EventKind = Literal["found", "started", "done", "reused", "problem", "removed"]
+EventKind = Literal["found", "started", "done", "reused", "problem", "removed", "note"]
 
 _AGAIN = -1
 """Stands for the time of a file that is to be tried again, whatever its own time is."""
@@ -36,7 +41,7 @@ class IndexEvent:
     kind: EventKind
     """``found`` comes once, when the folder has been walked."""
     path: str
-    """The file, relative to the footage folder; empty for ``found``."""
+    """The file, relative to the footage folder; empty for ``found``, what was wrong for ``note``."""
     done: int
     """Files dealt with so far."""
     total: int
@@ -53,6 +58,8 @@ def build_index(
     store: Path | str | None = None,
     detector: str = "fast",
     progress: Callable[[IndexEvent], None] | None = None,
+    ray: str | None = None,
+    keep_shards: bool = False,
 ) -> Library:
     """Index the footage in ``folder``, or bring its index up to date, and open it.
 
@@ -62,9 +69,13 @@ def build_index(
     the library. With another encoder than before, all footage is measured anew. ``store`` is the folder of
     the index, ``FOLDER/.montage`` by default.
 
+    With ``ray`` the workers are those of a Ray cluster (``index.cluster.RayPool``): ``"local"`` starts one on
+    this machine, ``"auto"``, ``HOST:PORT`` or ``"ray://HOST:PORT"`` joins one that runs. They write Parquet
+    shards beside the index, which are merged into it and then removed unless ``keep_shards`` is set.
+
     Raises:
         FootageError: if the folder holds no usable footage or cannot be read, the encoder cannot be loaded,
-            the index cannot be written, or another build is under way.
+            the index cannot be written, another build is under way, or the cluster is not fit for the work.
     """
     root = Path(os.path.abspath(folder))
     scan = scan_folder(root)
@@ -83,7 +94,9 @@ def build_index(
     with _lock(place):
         record = Store(place / FILE_NAME, write=True)
         try:
-            _Build(root, store is not None, record, scan, encoder, workers, detector, progress).run()
+            _Build(
+                root, store is not None, record, scan, encoder, workers, detector, progress, ray, keep_shards
+            ).run()
         finally:
             record.close()
     library = Library.open(root, store=store)
@@ -106,6 +119,8 @@ class _Build:
         workers: int | None,
         detector: str,
         progress: Callable[[IndexEvent], None] | None,
+        ray: str | None,
+        keep_shards: bool,
     ) -> None:
         self._root = root
         self._apart = apart
@@ -115,6 +130,9 @@ class _Build:
         cores = os.cpu_count() or 1
         self._workers = workers or cores
         threads = max(1, cores // self._workers)
+        self._asked = workers
+        self._ray = ray
+        self._keep_shards = keep_shards
         if isinstance(encoder, str):
             from index.encoders.registry import resolve
 
@@ -141,21 +159,44 @@ class _Build:
         self._durations = self._store.durations()
         self._tell("found", "")
         known = self._store.paths()
-        with WorkerPool(self._setup, self._workers) as pool:
+        with self._pool() as pool:
             if not self._same_encoder():
                 self._adopt(pool)
-            measured = self._store.measured(self._store.meta("encoder_hash"))
+            measured = self._measured()
             jobs, links = self._plan(known, measured)
             if jobs and self._given is None:
                 before = self._store.meta("encoder_hash")
                 self._adopt(pool)
                 if self._store.meta("encoder_hash") != before:
                     self._done, self._seconds = 0, 0.0
-                    measured = self._store.measured(self._store.meta("encoder_hash"))
+                    measured = self._measured()
                     jobs, links = self._plan(known, measured)
             self._measure(pool, jobs, links)
         self._sweep(known)
         self._group()
+
+    def _pool(self) -> WorkerPool | RayPool:
+        if self._ray is None:
+            return WorkerPool(self._setup, self._workers)
+        from index.cluster import RayPool
+
+        shards = self._store.file.parent / SHARDS
+        return RayPool(
+            self._setup,
+            self._ray,
+            root=self._root,
+            shards=shards,
+            workers=self._asked,
+            keep=self._keep_shards,
+        )
+
+    def _measured(self) -> set[str]:
+        """Media that need no measuring; shards that a killed build on a cluster has left count."""
+        shards = self._store.file.parent / SHARDS
+        if shards.is_dir() and find_spec("pyarrow") is not None:
+            for note in merge_shards(shards, self._store, keep=self._keep_shards, paths=False).notes:
+                self._tell("note", note)
+        return self._store.measured(self._store.meta("encoder_hash"))
 
     def _claim(self) -> None:
         """A store apart from its footage serves one folder only."""
@@ -172,7 +213,7 @@ class _Build:
             return False
         return self._given is None or self._given.hash == self._store.meta("encoder_hash")
 
-    def _adopt(self, pool: WorkerPool) -> None:
+    def _adopt(self, pool: WorkerPool | RayPool) -> None:
         """Take the encoder that the workers have as the index's own."""
         if self._given is not None:
             name, digest, size = self._given.name, self._given.hash, self._given.feature_size
@@ -227,7 +268,7 @@ class _Build:
         return jobs, links
 
     def _measure(
-        self, pool: WorkerPool, jobs: list[tuple[Job, Found]], links: dict[str, list[Found]]
+        self, pool: WorkerPool | RayPool, jobs: list[tuple[Job, Found]], links: dict[str, list[Found]]
     ) -> None:
         files = {job.path: file for job, file in jobs}
         encoder = self._store.meta("encoder_hash")
