@@ -97,6 +97,9 @@ class WorkerPool:
             try:
                 job = waiting.get_nowait()
             except queue.Empty:
+                if worker is not None:
+                    with self._guard:
+                        self._spare.append(worker)  # for a further run: loading an encoder takes seconds
                 return
             try:
                 if worker is None:
