@@ -81,8 +81,12 @@ class WorkerPool:
             waiting.put(job)
             count += 1
         events: queue.Queue[tuple[str, Job | None, Any]] = queue.Queue()
-        for _ in range(min(self._count, count)):
-            threading.Thread(target=self._serve, args=(waiting, events), daemon=True).start()
+        threads = [
+            threading.Thread(target=self._serve, args=(waiting, events), daemon=True)
+            for _ in range(min(self._count, count))
+        ]
+        for thread in threads:
+            thread.start()
         while count:
             kind, done, value = events.get()
             if done is None:
@@ -90,6 +94,8 @@ class WorkerPool:
             if kind != "started":
                 count -= 1
             yield kind, done, value
+        for thread in threads:
+            thread.join()
 
     def _serve(self, waiting: queue.SimpleQueue[Job], events: queue.Queue[Any]) -> None:
         worker = None
