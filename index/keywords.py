@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.encoders.base import FloatArray
 from index.languages import language_of
-from index.values import Media
 
-__all__ = ["Keywords", "media_words", "name_phrase", "stem", "words_of"]
+__all__ = ["Keywords", "document_words", "name_phrase", "query_words", "stem", "words_of"]
 
 HIT = 0.6
 """What one word in common is worth; several add up as independent chances, 1 - (1 - HIT)^n."""
@@ -157,74 +158,112 @@ def name_phrase(path: str) -> str:
     return " ".join(" ".join(_speaking(part) for part in (*parts.parent.parts, parts.stem)).split())
 
 
-def media_words(media: Media) -> tuple[str, ...]:
-    """The content words that come with a media: of all its paths and of its text, stemmed."""
+def document_words(paths: Iterable[str], text: str) -> tuple[str, ...]:
+    """The content words that come with a media: of all its paths and of the text about it, stemmed."""
     out: dict[str, None] = {}
-    for text in (*(name_phrase(path) for path in media.paths), media.text):
-        out.update(dict.fromkeys(words_of(text)))
+    for one in (*(name_phrase(path) for path in paths), text):
+        out.update(dict.fromkeys(words_of(one)))
     return tuple(out)
 
 
 class Keywords:
-    """The words of a library's media, ready to be met by sentences.
+    """The words of many documents, ready to be met by sentences: of media, or of what is said in them.
 
-    A word counts the less the more media have it: a folder name says little about any one clip.
+    A word counts the less the more documents have it: a folder name says little about any one clip. Words
+    and their places are arrays, so that a million documents are opened in no time.
     """
 
-    def __init__(self, media: Iterable[Media]) -> None:
-        self._words = tuple(frozenset(media_words(item)) for item in media)
-        self._counts = Counter(word for words in self._words for word in words)
-        self._places: dict[str, list[int]] = {}
-        for place, words in enumerate(self._words):
-            for word in words:
-                self._places.setdefault(word, []).append(place)
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], count: int) -> None:
+        """``arrays`` are those that ``parts`` made, of ``count`` documents."""
+        self._count = count
+        packed = arrays["vocabulary"].tobytes().decode("utf-8")
+        self._vocabulary = packed.split("\n") if packed else []
+        self._backward = arrays["backward"]
+        self._offsets = arrays["offsets"]
+        self._places = arrays["places"]
+
+    @classmethod
+    def of(cls, documents: Sequence[Iterable[str]]) -> Keywords:
+        """The words of documents, each given by its words."""
+        return cls(cls.parts(documents), len(documents))
+
+    @staticmethod
+    def parts(documents: Iterable[Iterable[str]]) -> dict[str, NDArray[Any]]:
+        """What an instance is made from: the sorted words, their order when read backwards, and for each the
+        documents that have it."""
+        places: dict[str, list[int]] = {}
+        for place, words in enumerate(documents):
+            for word in dict.fromkeys(words):
+                places.setdefault(word, []).append(place)
+        vocabulary = sorted(places)
+        backward = sorted(range(len(vocabulary)), key=lambda word: vocabulary[word][::-1])
+        found = [places[word] for word in vocabulary]
+        return {
+            "vocabulary": np.frombuffer("\n".join(vocabulary).encode(), np.uint8),
+            "backward": np.array(backward, np.int32),
+            "offsets": np.cumsum([0, *map(len, found)], dtype=np.int64),
+            "places": np.array([place for one in found for place in one], np.int32),
+        }
+
+    def scores(self, text: str, language: str) -> tuple[NDArray[np.int64], FloatArray]:
+        """(places of the documents that share a word with the text, their scores in (0, 1])."""
+        missed = np.ones(self._count, np.float32)
+        for word in query_words(text, language):
+            for places, worth in self._meet(word):
+                missed[places] *= 1.0 - HIT * worth
+        found = np.flatnonzero(missed < 1.0)
+        return found, np.asarray(1.0 - missed[found], np.float32)
+
+    def why(self, text: str, language: str, place: int) -> str:
+        """The words of the text, as written there, that the document at ``place`` shares."""
+        return ", ".join(
+            written
+            for word, written in query_words(text, language).items()
+            if any(worth > 0 and place in places for places, worth in self._meet(word))
+        )
+
+    def _of_word(self, word: int) -> NDArray[np.int32]:
+        return self._places[self._offsets[word] : self._offsets[word + 1]]
 
     def _weight(self, count: int) -> float:
-        """1 for a word of one media, 0 for one of all of them (two media or more)."""
-        total = len(self._words)
-        return 1.0 if total < 2 else max(0.0, 1.0 - math.log(count) / math.log(total))
+        """1 for a word of one document, 0 for one of all of them (two or more)."""
+        return 1.0 if self._count < 2 else max(0.0, 1.0 - math.log(count) / math.log(self._count))
 
-    def scores(
-        self, texts: Sequence[str], languages: Sequence[str]
-    ) -> tuple[FloatArray, list[dict[int, str]]]:
-        """((S, M) float32 scores in [0, 1], and for each text the words met by place of the media).
-
-        Media are in the order in which they were given. 0 is no word in common.
-        """
-        out = np.zeros((len(texts), len(self._words)), np.float32)
-        why: list[dict[int, str]] = []
-        for row, (text, language) in enumerate(zip(texts, languages, strict=True)):
-            missed: dict[int, float] = {}
-            met: dict[int, list[str]] = {}
-            for word, written in self._query_words(text, language).items():
-                for place, worth in self._meet(word):
-                    missed[place] = missed.get(place, 1.0) * (1.0 - HIT * worth)
-                    met.setdefault(place, []).append(written)
-            for place, miss in missed.items():
-                out[row, place] = 1.0 - miss
-            why.append({place: ", ".join(words) for place, words in met.items() if out[row, place] > 0})
-        return out, why
-
-    def _query_words(self, text: str, language: str) -> dict[str, str]:
-        words = _forms(text, language)
-        if language == "zh":
-            from index.encoders.texts import gloss
-
-            words = {**_forms(gloss(text), "en"), **words}
-        return words
-
-    def _meet(self, word: str) -> list[tuple[int, float]]:
-        whole = self._places.get(word, [])
-        weight = self._weight(len(whole)) if whole else 0.0
-        out = [(place, weight) for place in whole]
+    def _meet(self, word: str) -> list[tuple[NDArray[np.int32], float]]:
+        """The documents with this word and what it is worth in each; then those with it inside another."""
+        out = []
+        place = bisect_left(self._vocabulary, word)
+        whole = np.zeros(0, np.int32)
+        if place < len(self._vocabulary) and self._vocabulary[place] == word:
+            whole = self._of_word(place)
+            out.append((whole, self._weight(len(whole))))
         if len(word) >= SHORTEST_INSIDE and word.isascii():
-            for other, places in self._places.items():
-                if (
-                    other != word
-                    and len(other) > len(word)
-                    and (other.startswith(word) or other.endswith(word))
-                ):
-                    out += [
-                        (place, INSIDE * self._weight(len(places))) for place in places if place not in whole
-                    ]
+            for other in self._around(word):
+                places = self._of_word(other)
+                left = places[~np.isin(places, whole)] if len(whole) else places
+                out.append((left, INSIDE * self._weight(len(places))))
         return out
+
+    def _around(self, word: str) -> list[int]:
+        """Longer words that begin or end with ``word``."""
+        last = word + chr(sys.maxunicode)
+        low, high = bisect_left(self._vocabulary, word), bisect_left(self._vocabulary, last)
+        turned = word[::-1]
+
+        def backwards(place: int) -> str:
+            return self._vocabulary[place][::-1]
+
+        begin = bisect_left(self._backward, turned, key=backwards)
+        end = bisect_left(self._backward, turned + chr(sys.maxunicode), key=backwards)
+        found = {*range(low, high), *map(int, self._backward[begin:end])}
+        return sorted(other for other in found if len(self._vocabulary[other]) > len(word))
+
+
+def query_words(text: str, language: str) -> dict[str, str]:
+    """The content words of a sentence: how each is written by its stem, with the English for Chinese ones."""
+    words = _forms(text, language)
+    if language == "zh":
+        from index.encoders.texts import gloss
+
+        words = {**_forms(gloss(text), "en"), **words}
+    return words

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from index.base import FootageError, Span, content_id
 from index.encoders.base import Encoder, FloatArray
+from index.lazy import Lazy
 from index.store import FILE_NAME, PathRow, Store
 from index.values import Hit, Media, Problem, Shot
+
+if TYPE_CHECKING:
+    from index.asking import Filters, Query
+    from index.query import Matcher
 
 __all__ = ["STORE_NAME", "Library", "find_library", "root_of_store", "store_folder"]
 
@@ -128,15 +133,36 @@ class Library:
             )
         self._encoder = encoder
 
+    @property
+    def record(self) -> Store:
+        """The SQLite file, opened for reading."""
+        return self._store
+
     @cached_property
     def media(self) -> Mapping[str, Media]:
-        """Media by id, ordered by path."""
-        return MappingProxyType({media.id: media for media in self._store.media(self.encoder_hash)})
+        """Media by id, ordered by path; one alone is read when one alone is asked for."""
+        return Lazy(
+            some=lambda ids: self._store.some_media(ids, self.encoder_hash),
+            every=lambda: {media.id: media for media in self._store.media(self.encoder_hash)},
+            count=lambda: self._store.count(self.encoder_hash)[0],
+        )
 
     @cached_property
     def shots(self) -> Mapping[str, Shot]:
-        """Shots by id, ordered by media path and start."""
-        return MappingProxyType({shot.id: shot for media in self.media for shot in self._store.shots(media)})
+        """Shots by id, ordered by media path and start; one alone is read when one alone is asked for."""
+        return self._shots
+
+    @cached_property
+    def _shots(self) -> Lazy[Shot]:
+        return Lazy(
+            some=lambda ids: self._store.some_shots(ids, self.encoder_hash),
+            every=lambda: {shot.id: shot for media in self.media for shot in self._store.shots(media)},
+            count=lambda: self._store.count(self.encoder_hash)[1],
+        )
+
+    def some_shots(self, ids: Iterable[str]) -> Mapping[str, Shot]:
+        """Those of these shots that are there, read at once."""
+        return self._shots.some(ids)
 
     def features(self) -> tuple[FloatArray, tuple[tuple[str, Span], ...]]:
         """((W, F) float32 features, and of each row its shot id and window), ordered as ``shots``."""
@@ -202,15 +228,28 @@ class Library:
             raise FootageError(f"there is no shot {shot!r} in the library {str(self.root)!r}")
         return data
 
-    def search(self, text: str, k: int = 10) -> list[Hit]:
-        """The ``k`` shots that ``text`` describes best, best first.
+    def search(self, query: Query | str, k: int = 10, *, filters: Filters | None = None) -> list[Hit]:
+        """The ``k`` shots that fit ``query`` best, best first: a text, or texts, pictures and shots mixed.
+
+        Raises:
+            FootageError: if the encoder of the index cannot be loaded, the query says nothing, or it or a
+                filter names what is not there.
+        """
+        return self._matcher.search(query, k, filters=filters)
+
+    def prepare(self) -> None:
+        """Make the files that a search needs, so that the first one need not wait for it.
 
         Raises:
             FootageError: if the encoder of the index cannot be loaded.
         """
+        self._matcher.prepare()
+
+    @cached_property
+    def _matcher(self) -> Matcher:
         from index.query import Matcher
 
-        return Matcher(self).search(text, k)
+        return Matcher(self)
 
     def summary(self) -> str:
         """One line for a person."""

@@ -2,53 +2,64 @@
 
 1. The encoder compares sentence and window. 2. The comparison is calibrated: ``embedding`` is the
 probability that this sentence, and not one of the bundled background sentences, describes this window.
-3. Words in common with names and metadata raise it (``keywords``), by a small logistic model.
+3. Words in common with names, metadata and what is said raise it (``keywords``, ``text``), by a small
+logistic model. In a large library FAISS and the words propose windows, and these alone are compared.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 
+from index.asking import Filters, Query, kept_rows
 from index.base import FootageError, Span
-from index.encoders.base import Encoder, FloatArray
-from index.encoders.labels import background
-from index.keywords import Keywords, name_phrase
+from index.calibration import calibrated, fuse
+from index.comparing import Likeness, Part, Ranking, Sketch, Text, ranked, together
+from index.encoders.base import FloatArray
+from index.encoders.labels import unit
 from index.languages import language_of
+from index.pictures import colour_layout, on_grey, read_picture
+from index.space import ChangedLibrary, State
 from index.textcache import TextCache
 from index.values import Hit, Shot
+from index.vectors import EXACT, QUANTISED, DamagedVectors
 
 if TYPE_CHECKING:
     from index.library import Library
 
-__all__ = ["Matcher", "Matches", "calibrated", "fuse"]
+__all__ = ["Matcher", "Matches", "WindowRows", "calibrated", "fuse"]
 
-KEYWORD_GAIN = 5.0
-"""How far a keyword score of 1 moves the log odds of a match. Fitted by logistic regression on captions
-whose pictures were given two words of another caption as a name (4.75), and rounded."""
-KEYWORD_CEILING = 0.8
-"""A keyword alone never matches better than this."""
-SMOOTHING = 0.5
-"""Share of the whole shot's mean features in those of one of its windows: one frame is easily mistaken."""
-LEAST_REACH = 0.2
-"""Least reach by which a cosine is divided: below it a sentence is about nothing that can be seen."""
-EXACT = 50_000
-"""Windows up to which a search compares all of them; above, FAISS proposes ``SHORTLIST`` of them."""
-SHORTLIST = 2_000
 WINDOWS_A_SHOT = 3
 """Most windows of one shot among the candidates of a sentence."""
-MOST_NAMES = 2_000
-"""Names up to which a sentence in another language is compared with each of them by the text model."""
-NAME_SCORE = 0.6
-"""Keyword score of a name that means the same as a sentence in another language."""
+ATTEMPTS = 5
+"""How often a library is opened again because another process changed it meanwhile."""
+
+T = TypeVar("T")
+
+
+class WindowRows(Sequence[tuple[str, Span]]):
+    """Shot id and span of each window of a library, made when asked for."""
+
+    def __init__(self, library: Library, shots: Sequence[str], windows: Sequence[int]) -> None:
+        """Row i is window ``windows[i]`` of shot ``shots[i]``."""
+        self._library, self._shots, self._windows = library, shots, windows
+
+    def __len__(self) -> int:
+        return len(self._shots)
+
+    @overload
+    def __getitem__(self, row: int) -> tuple[str, Span]: ...
+    @overload
+    def __getitem__(self, row: slice) -> WindowRows: ...
+    def __getitem__(self, row: int | slice) -> tuple[str, Span] | WindowRows:
+        if isinstance(row, slice):
+            return WindowRows(self._library, self._shots[row], self._windows[row])
+        shot = self._shots[row]
+        return shot, self._library.shots[shot].windows[self._windows[row]]
 
 
 @dataclass(frozen=True)
@@ -62,11 +73,9 @@ class Matches:
     match: FloatArray
     """(S, W) float32 probabilities: sentences by windows."""
     parts: Mapping[str, FloatArray]
-    """(S, W) each: ``embedding`` and ``keywords``."""
-    rows: tuple[tuple[str, Span], ...]
+    """(S, W) each: ``embedding``, ``keywords``, and ``text`` where texts lie beside the footage."""
+    rows: Sequence[tuple[str, Span]]
     """Shot id and span of each window, in the order of ``Library.features``."""
-    words: tuple[Mapping[str, str], ...] = ()
-    """For each sentence, the words met by media id."""
 
     def __post_init__(self) -> None:
         shapes = {self.match.shape, *(part.shape for part in self.parts.values())}
@@ -79,46 +88,6 @@ class Matches:
         return np.asarray(self.match.max(axis=1, initial=0.0), np.float32)
 
 
-def _sigmoid(values: FloatArray) -> FloatArray:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(values, -60.0, 60.0))), np.float32)
-
-
-def calibrated(encoder: Encoder, texts: FloatArray, others: FloatArray, windows: FloatArray) -> FloatArray:
-    """(S, W) probabilities that each text, and not one of the others, describes each window.
-
-    ``texts`` (S, D), ``others`` (B, D) and ``windows`` (W, D) are L2-normalised. An encoder trained with a
-    sigmoid (SigLIP) uses its own; otherwise the log odds are the text's cosine less the pooled cosines of
-    the others at the same window, at the encoder's temperature: a softmax over text and others. Where the
-    encoder knows how near a text can come to any picture (``reach``), cosines are divided by that.
-    """
-    how = encoder.calibration
-    cosines = texts @ windows.T
-    if how.kind == "sigmoid":
-        return _sigmoid(cosines * how.temperature + how.bias)
-    pooled = others @ windows.T
-    reach = getattr(encoder, "reach", None)
-    if reach is not None:
-        cosines = cosines / np.maximum(reach(texts), LEAST_REACH)[:, None]
-        pooled = pooled / np.maximum(reach(others), LEAST_REACH)[:, None]
-    temperature = how.background or how.temperature
-    top = pooled.max(axis=0)
-    level = top + temperature * np.log(np.exp((pooled - top) / temperature).mean(axis=0))
-    return _sigmoid((cosines - level - how.bias) / how.temperature)
-
-
-def fuse(embedding: FloatArray, keywords: FloatArray) -> FloatArray:
-    """The match made of both parts: log odds of the embedding plus ``KEYWORD_GAIN`` times the keywords.
-
-    Keywords lift a match to ``KEYWORD_CEILING`` at most, and beyond that only as far as the embedding is
-    for it, too. Without keywords it is the embedding's probability.
-    """
-    safe = np.clip(embedding, 1e-6, 1.0 - 1e-6)
-    lifted = _sigmoid(np.log(safe / (1.0 - safe)) + KEYWORD_GAIN * keywords)
-    ceiling = KEYWORD_CEILING + (1.0 - KEYWORD_CEILING) * np.maximum(0.0, 2.0 * embedding - 1.0)
-    fused = np.where(keywords > 0, np.maximum(embedding, np.minimum(lifted, ceiling)), embedding)
-    return np.asarray(fused, np.float32)
-
-
 class Matcher:
     """Matches sentences with the windows of one library, with the encoder that the library was built with.
 
@@ -126,66 +95,80 @@ class Matcher:
         FootageError: (on first use) if the library's encoder cannot be loaded.
     """
 
-    def __init__(self, library: Library, cache: bool = True, exact: int = EXACT) -> None:
-        """``cache`` keeps text vectors beside the index; ``exact`` is as ``EXACT``."""
+    def __init__(
+        self, library: Library, cache: bool = True, exact: int = EXACT, quantised: int = QUANTISED
+    ) -> None:
+        """``cache`` keeps vectors of texts and of windows beside the index; ``exact`` is as ``EXACT`` and
+        ``quantised`` as ``QUANTISED``."""
         self._library = library
-        self._cache = TextCache(library.store_dir if cache else None)
-        self._exact = exact
-        self._projected: dict[str, FloatArray] = {}
+        self._folder = library.store_dir if cache else None
+        self._cache = TextCache(self._folder)
+        self._exact, self._quantised = exact, quantised
 
     @cached_property
-    def _rows(self) -> tuple[tuple[str, Span], ...]:
-        return self._library.features()[1]
+    def _state(self) -> State:
+        return State(self._library, self._cache, self._folder, self._exact, self._quantised)
 
-    @cached_property
-    def _features(self) -> FloatArray:
-        """Features of the windows, each drawn towards the mean of its shot."""
-        features, rows = self._library.features()
-        if not len(rows):
-            return np.asarray(features, np.float32)
-        names = np.array([shot for shot, _ in rows])
-        starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
-        counts = np.diff(np.r_[starts, len(rows)])
-        means = np.add.reduceat(features, starts, axis=0) / counts[:, None]
-        smooth = (1.0 - SMOOTHING) * features + SMOOTHING * np.repeat(means, counts, axis=0)
-        return np.asarray(smooth, np.float32)
+    def _safely(self, work: Callable[[], T]) -> T:
+        """``work``, again if a file turned out to be damaged or the library was changed meanwhile."""
+        for _ in range(ATTEMPTS):
+            try:
+                return work()
+            except ChangedLibrary:
+                del self._state
+            except DamagedVectors:
+                self._state.forget()
+                del self._state
+        raise FootageError(
+            f"the index of {str(self._library.root)!r} is being changed faster than it can be searched: wait "
+            "until it is built"
+        )
 
-    @cached_property
-    def _media_order(self) -> tuple[str, ...]:
-        return tuple(self._library.media)
+    def prepare(self, language: str = "en") -> None:
+        """Make the derived files that a search needs, where they are missing or out of date.
 
-    @cached_property
-    def _media_of_row(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        place = {media: index for index, media in enumerate(self._media_order)}
-        shots = self._library.shots
-        return np.array([place[shots[shot].media] for shot, _ in self._rows], np.int64)
+        Raises:
+            FootageError: if the encoder cannot be loaded.
+        """
 
-    @cached_property
-    def _keywords(self) -> Keywords:
-        return Keywords([self._library.media[media] for media in self._media_order])
+        def work() -> None:
+            self._state.words.prepare()
+            if len(self._state.catalogue):
+                self._state.vectors(language).prepare()
 
-    def _windows(self, language: str) -> FloatArray:
-        if language not in self._projected:
-            self._projected[language] = self._library.encoder.project(self._features, language)
-        return self._projected[language]
-
-    def _texts(self, texts: Sequence[str], language: str) -> FloatArray:
-        encoder = self._library.encoder
-        key = str(getattr(encoder, "text_key", encoder.hash))
-        return self._cache.vectors(key, language, texts, lambda new: encoder.encode_texts(new, language))
-
-    def _background(self, language: str) -> FloatArray:
-        own = getattr(self._library.encoder, "background", None)
-        return own(language) if own is not None else self._texts(background(language), language)
+        self._safely(work)
 
     def match(self, texts: Sequence[str], languages: Sequence[str]) -> Matches:
-        """How well every window shows every sentence.
+        """How well every window shows every sentence: for libraries that fit into memory so.
 
         Raises:
             FootageError: if the encoder cannot be loaded.
             ValueError: if there are not as many languages as texts.
         """
-        return self._match(texts, languages, None)
+        return self._safely(lambda: self._match(texts, languages))
+
+    def _match(self, texts: Sequence[str], languages: Sequence[str]) -> Matches:
+        catalogue = self._state.catalogue
+        place = {name.decode(): shot for shot, name in enumerate(catalogue.shot_ids.tolist())}
+        shots = [shot for shot in self._library.shots if shot in place]
+        ranges = [catalogue.rows_of(place[shot]) for shot in shots]
+        order = np.array([row for one in ranges for row in range(one.start, one.stop)], np.int64)
+        rows = WindowRows(
+            self._library,
+            [shot for shot, one in zip(shots, ranges, strict=True) for _ in range(one.start, one.stop)],
+            [window for one in ranges for window in range(one.stop - one.start)],
+        )
+        names = ("embedding", "keywords", "text")[: 3 if self._state.words.has_texts else 2]
+        parts = {name: np.zeros((len(texts), len(order)), np.float32) for name in names}
+        match = np.zeros((len(texts), len(order)), np.float32)
+        for number, text in enumerate(self._texts(texts, languages)):
+            if not len(order):
+                continue
+            ranking = text.compare(None)
+            match[number] = ranking.match[order]
+            for name in names:
+                parts[name][number] = ranking.parts[name][order]
+        return Matches(match, parts, rows)
 
     def match_features(self, features: FloatArray, text: str, language: str) -> FloatArray:
         """(N,) how well footage outside the library, such as a generated take, shows ``text``.
@@ -197,193 +180,157 @@ class Matcher:
             FootageError: if the encoder cannot be loaded.
         """
         windows = self._library.encoder.project(features, language)
+        state = self._state
         found = calibrated(
-            self._library.encoder, self._texts([text], language), self._background(language), windows
+            self._library.encoder, state.texts([text], language), state.background(language), windows
         )
         return np.asarray(found[0], np.float32)
 
-    def _match(
-        self, texts: Sequence[str], languages: Sequence[str], chosen: np.ndarray[Any, Any] | None
-    ) -> Matches:
+    def _texts(self, texts: Sequence[str], languages: Sequence[str]) -> Iterator[Text]:
+        """The texts as parts of queries; those of one language go through the text model together."""
         if len(texts) != len(languages):
             raise ValueError(f"{len(texts)} texts but {len(languages)} languages")
-        rows = self._rows if chosen is None else tuple(self._rows[int(row)] for row in chosen)
-        embedding = np.zeros((len(texts), len(rows)), np.float32)
+        queries = {}
         for language in dict.fromkeys(languages):
-            places = [place for place, other in enumerate(languages) if other == language]
-            if len(rows):
-                windows = self._windows(language)
-                embedding[places] = calibrated(
-                    self._library.encoder,
-                    self._texts([texts[place] for place in places], language),
-                    self._background(language),
-                    windows if chosen is None else windows[chosen],
-                )
-        of_media, words = self._keyword_scores(texts, languages)
-        media_rows = self._media_of_row if chosen is None else self._media_of_row[chosen]
-        keywords = of_media[:, media_rows] if len(rows) else np.zeros_like(embedding)
-        parts = {"embedding": embedding, "keywords": keywords}
-        return Matches(fuse(embedding, keywords), parts, rows, words)
+            same = [text for text, other in zip(texts, languages, strict=True) if other == language]
+            queries[language] = iter(self._state.queries(same, language))
+        for text, language in zip(texts, languages, strict=True):
+            yield Text(self._state, text, language, next(queries[language]))
 
-    def _keyword_scores(
-        self, texts: Sequence[str], languages: Sequence[str]
-    ) -> tuple[FloatArray, tuple[Mapping[str, str], ...]]:
-        scores, met = self._keywords.scores(texts, languages)
-        for row, (text, language) in enumerate(zip(texts, languages, strict=True)):
-            if language != "en" and not met[row]:
-                for place, score in self._names_meant(text, language).items():
-                    scores[row, place] = score
-                    met[row][place] = self._names[place]
-        words = tuple({self._media_order[place]: word for place, word in one.items()} for one in met)
-        return scores, words
+    # -- search ----------------------------------------------------------------------------------------
 
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
-        """For each media what its first name says in words that this is no language of the sentence."""
-        media = self._library.media
-        return tuple(
-            " ".join(dict.fromkeys(f"{name_phrase(media[one].paths[0])} {media[one].text}".split()))
-            for one in self._media_order
-        )
+    def search(
+        self,
+        query: Query | str,
+        k: int = 10,
+        language: str | None = None,
+        filters: Filters | None = None,
+    ) -> list[Hit]:
+        """The ``k`` shots that fit the query best, each at its best window, best first.
 
-    def _names_meant(self, text: str, language: str) -> dict[int, float]:
-        """Names in another language that mean what the sentence says, by multilingual-e5-small."""
-        from index.encoders.texts import encode_e5, text_signature
-
-        spoken = [place for place, name in enumerate(self._names) if name and language_of(name) != language]
-        if not spoken or len(spoken) > MOST_NAMES:
-            return {}
-        key = f"e5 {text_signature()}"
-
-        def encode(texts: Sequence[str], query: bool) -> FloatArray:
-            kind = "query" if query else "passage"
-            return self._cache.vectors(key, kind, texts, lambda new: encode_e5(new, query=query))
-
-        names = encode([self._names[place] for place in spoken], False)
-        usual = encode(background(language), True) @ names.T
-        ahead = ((encode([text], True) @ names.T)[0] - usual.mean(axis=0)) / usual.std(axis=0)
-        chance = _sigmoid((ahead - NAME_AHEAD) * 3.0)
-        return {
-            place: NAME_SCORE * float(share)
-            for place, share in zip(spoken, chance, strict=True)
-            if share > 0.1
-        }
-
-    def search(self, text: str, k: int = 10, language: str | None = None) -> list[Hit]:
-        """The ``k`` shots that ``text`` describes best, each at its best window, best first.
-
-        Shots of one near-duplicate group count as one: the best stands for all.
+        Of several parts, the match is the weighted geometric mean: all have to fit. Shots of one
+        near-duplicate group count as one: the best stands for all. The shots that were asked with are not
+        among the answers.
 
         Raises:
-            FootageError: if the encoder cannot be loaded, or ``text`` says nothing.
+            FootageError: if the encoder cannot be loaded, the query says nothing, a picture cannot be read,
+                there is no such shot, or a filter names what the library does not have.
             ValueError: if ``k`` is not positive.
         """
-        if not text.strip():
-            raise FootageError("an empty text finds nothing: say what the shot should show")
         if k < 1:
             raise ValueError(f"k must be positive, got {k}")
-        language = language or language_of(text)
-        chosen = self._proposed(text, language) if len(self._rows) > self._exact else None
-        matches = self._match([text], [language], chosen)
+        asked = query if isinstance(query, Query) else Query(query, language=language)
+        return self._safely(lambda: self._search(asked, k, language, filters))
+
+    def _search(self, query: Query, k: int, language: str | None, filters: Filters | None) -> list[Hit]:
+        state = self._state
+        keep = kept_rows(filters, state.catalogue, state.facts)
+        if not len(state.catalogue) or (keep is not None and not keep.any()):
+            return []
+        told = " ".join((query.text, *query.without))
+        language = query.language or language or language_of(told)
+        ranking = together(self._parts(query, language), keep)
         hits: list[Hit] = []
-        seen: set[str] = set()
-        for row in np.argsort(-matches.match[0], kind="stable"):
-            shot = self._library.shots[matches.rows[int(row)][0]]
-            names = {shot.id, f"group {shot.group}"} if shot.group else {shot.id}
-            if seen & names:
+        asked = [self._shot(one) for one in (*query.like, *query.unlike)]
+        seen = {name for shot in asked for name in _names(shot)}
+        for row, place in ranked(ranking, keep):
+            shot = self._library.shots.get(state.catalogue.shot_id(int(state.catalogue.shot_of_row[row])))
+            if shot is None:
+                raise ChangedLibrary
+            if seen & _names(shot):
                 continue
-            seen |= names
-            hits.append(self._hit(matches, 0, int(row), shot))
+            seen |= _names(shot)
+            hits.append(self._hit(ranking, row, place, query.text, language))
             if len(hits) == k:
                 break
         return hits
 
-    def candidates(self, texts: Sequence[str], languages: Sequence[str], k: int) -> list[list[Hit]]:
+    def _shot(self, name: str) -> Shot:
+        if name not in self._library.shots:
+            raise FootageError(
+                f"there is no shot {name!r} in the library {str(self._library.root)!r}: montage search and "
+                "montage plan name the shots"
+            )
+        return self._library.shots[name]
+
+    def _parts(self, query: Query, language: str) -> list[Part]:
+        state, encoder = self._state, self._library.encoder
+        parts: list[Part] = []
+        for name, texts in (("text", [query.text] if query.text.strip() else []), ("without", query.without)):
+            vectors = state.queries(texts, language) if texts else ()
+            for text, vector in zip(texts, vectors, strict=True):
+                parts.append(Text(state, text, language, vector, name, query.weight(name)))
+        for name, shots in (("like", query.like), ("unlike", query.unlike)):
+            for shot in map(self._shot, shots):
+                place = state.catalogue.place_of(shot.id)
+                if place is None:
+                    raise ChangedLibrary
+                rows = state.catalogue.rows_of(place)
+                windows = state.vectors(language).take(np.arange(rows.start, rows.stop))[:, :-1]
+                vector = unit(windows.mean(axis=0))
+                parts.append(Likeness(state, vector, language, name, query.weight(name)))
+        for path in query.images:
+            features = encoder.encode_images([on_grey(read_picture(path))])
+            vector = encoder.project(features, language)[0]
+            parts.append(Likeness(state, vector, language, "image", query.weight("image")))
+        for path in query.sketches:
+            parts.append(Sketch(state, colour_layout(read_picture(path)), query.weight("sketch")))
+        return parts
+
+    def candidates(
+        self,
+        texts: Sequence[str],
+        languages: Sequence[str],
+        k: int,
+        filters: Filters | None = None,
+    ) -> list[list[Hit]]:
         """For each sentence its ``k`` best windows, best first, at most ``WINDOWS_A_SHOT`` of one shot.
 
         Raises:
-            FootageError: if the encoder cannot be loaded.
+            FootageError: if the encoder cannot be loaded, or a filter names what the library does not have.
             ValueError: if there are not as many languages as texts.
         """
-        matches = self.match(texts, languages)
+        return self._safely(lambda: self._candidates(texts, languages, k, filters))
+
+    def _candidates(
+        self, texts: Sequence[str], languages: Sequence[str], k: int, filters: Filters | None
+    ) -> list[list[Hit]]:
+        state = self._state
+        keep = kept_rows(filters, state.catalogue, state.facts)
         out: list[list[Hit]] = []
-        for place in range(len(texts)):
-            hits: list[Hit] = []
-            used: dict[str, int] = {}
-            for row in np.argsort(-matches.match[place], kind="stable"):
-                if len(hits) == k:
+        for text, language, part in zip(texts, languages, self._texts(texts, languages), strict=True):
+            if not len(state.catalogue):
+                out.append([])
+                continue
+            ranking = part.compare(part.propose(keep))
+            chosen: list[tuple[int, int]] = []
+            used: dict[int, int] = {}
+            for row, place in ranked(ranking, keep):
+                if len(chosen) == k:
                     break
-                shot = self._library.shots[matches.rows[int(row)][0]]
-                if used.get(shot.id, 0) < WINDOWS_A_SHOT:
-                    used[shot.id] = used.get(shot.id, 0) + 1
-                    hits.append(self._hit(matches, place, int(row), shot))
-            out.append(hits)
+                shot = int(state.catalogue.shot_of_row[row])
+                if used.get(shot, 0) < WINDOWS_A_SHOT:
+                    used[shot] = used.get(shot, 0) + 1
+                    chosen.append((row, place))
+            wanted = [state.catalogue.shot_id(shot) for shot in used]
+            if len(self._library.some_shots(wanted)) < len(wanted):
+                raise ChangedLibrary
+            out.append([self._hit(ranking, row, place, text, language) for row, place in chosen])
         return out
 
-    def _hit(self, matches: Matches, place: int, row: int, shot: Shot) -> Hit:
-        words = matches.words[place].get(shot.media, "")
+    def _hit(self, ranking: Ranking, row: int, place: int, text: str, language: str) -> Hit:
+        catalogue = self._state.catalogue
+        number = int(catalogue.shot_of_row[row])
+        shot = self._library.shots[catalogue.shot_id(number)]
+        why = self._state.words.why(ranking.met, text, language, row) if ranking.met is not None else ""
         return Hit(
             shot=shot,
-            span=matches.rows[row][1],
-            match=float(matches.match[place, row]),
-            parts={name: float(part[place, row]) for name, part in matches.parts.items()},
-            why=f"name: {words}" if words else "",
+            span=shot.windows[row - int(catalogue.first[number])],
+            match=float(ranking.match[place]),
+            parts={name: float(part[place]) for name, part in ranking.parts.items()},
+            why=why,
         )
 
-    def _proposed(self, text: str, language: str) -> np.ndarray[Any, Any]:
-        """Rows worth comparing in a large library: nearest by FAISS, and those of media whose words meet."""
-        vectors = self._windows(language)
-        index = _faiss_index(vectors, language, self._library.store_dir)
-        count = min(SHORTLIST, len(vectors))
-        _, near = index.search(self._texts([text], language), count)
-        scores, _ = self._keyword_scores([text], [language])
-        named = np.argsort(-scores[0], kind="stable")[:SHORTLIST]
-        named = named[scores[0, named] > 0]
-        by_name = np.flatnonzero(np.isin(self._media_of_row, named))
-        return np.unique(np.concatenate([near[0][near[0] >= 0], by_name]))
 
-
-NAME_AHEAD = 2.5
-"""Standard deviations by which a sentence must be nearer to a name than background sentences are, for an
-even chance that both mean the same."""
-
-
-def _faiss_index(vectors: FloatArray, language: str, folder: Path) -> Any:
-    """An index of the projected windows, read from ``folder`` or made and kept there; derived, by content."""
-    import faiss
-
-    digest = hashlib.sha256(str(vectors.shape).encode() + vectors[:: max(1, len(vectors) // 4096)].tobytes())
-    path = folder / f"windows-{language}-{digest.hexdigest()[:16]}.faiss"
-    if path.is_file():
-        try:
-            index = faiss.read_index(str(path))
-            if index.ntotal == len(vectors) and index.d == vectors.shape[1]:
-                _probe(index)
-                return index
-        except RuntimeError:
-            pass  # damaged: made anew below
-    columns = vectors.shape[1]
-    if len(vectors) <= EXACT:
-        index = faiss.IndexFlatIP(columns)
-    else:
-        cells = int(4 * np.sqrt(len(vectors)))
-        index = faiss.index_factory(columns, f"IVF{cells},SQ8", faiss.METRIC_INNER_PRODUCT)
-        sample = vectors[:: max(1, len(vectors) // (cells * 64))]
-        index.train(np.ascontiguousarray(sample))
-    index.add(np.ascontiguousarray(vectors))
-    _probe(index)
-    try:
-        for old in folder.glob(f"windows-{language}-*.faiss"):
-            old.unlink(missing_ok=True)
-        handle, part = tempfile.mkstemp(dir=folder, suffix=".part")
-        os.close(handle)
-        faiss.write_index(index, part)
-        os.replace(part, path)
-    except (OSError, RuntimeError):
-        return index  # a folder that cannot be written: made again next time
-    return index
-
-
-def _probe(index: Any) -> None:
-    if hasattr(index, "nprobe"):
-        index.nprobe = 64
+def _names(shot: Shot) -> set[str]:
+    return {shot.id, f"group {shot.group}"} if shot.group else {shot.id}

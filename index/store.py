@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -84,6 +85,7 @@ class Store:
     def __init__(self, file: Path, *, write: bool = False) -> None:
         self.file = file
         self._changed: set[str] = set()
+        self._reading = threading.Lock()
         try:
             self._db = self._connect(write)
             version = self._version()
@@ -156,6 +158,16 @@ class Store:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What is read within is of one moment, whatever another process writes meanwhile."""
+        with self._reading:
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("COMMIT")
 
     # -- meta ------------------------------------------------------------------------------------------
 
@@ -298,17 +310,23 @@ class Store:
         ]
         return sorted(found, key=lambda media: os.fsencode(media.paths[0]))
 
-    def one_media(self, identity: str, encoder: str) -> Media | None:
-        """One media of the library, None if it is not there."""
-        rows = self._db.execute(
-            f"SELECT {PATH_COLUMNS} FROM paths WHERE media = ? ORDER BY path", (identity,)
-        ).fetchall()
+    def some_media(self, ids: Iterable[str], encoder: str) -> dict[str, Media]:
+        """Those of the media with these ids that are part of the library."""
+        wanted = json.dumps(list(ids))
+        files: dict[str, list[PathRow]] = {}
+        for row in self._db.execute(
+            f"SELECT {PATH_COLUMNS} FROM paths WHERE media IN (SELECT value FROM json_each(?)) ORDER BY path",
+            (wanted,),
+        ):
+            found = path_from(row)
+            files.setdefault(str(found.media), []).append(found)
         facts = self._db.execute(
-            "SELECT facts FROM media WHERE id = ? AND encoder = ?", (identity, encoder)
-        ).fetchone()
-        return (
-            media_from(identity, json.loads(facts[0]), list(map(path_from, rows))) if rows and facts else None
+            "SELECT id, facts FROM media WHERE encoder = ? AND id IN (SELECT value FROM json_each(?))",
+            (encoder, wanted),
         )
+        return {
+            row[0]: media_from(row[0], json.loads(row[1]), files[row[0]]) for row in facts if row[0] in files
+        }
 
     def shots(self, media: str) -> list[Shot]:
         """The shots of one media, in order."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
+import numpy as np
 import pytest
 
-from index.keywords import Keywords, media_words, name_phrase, stem, words_of
+from index.keywords import Keywords, document_words, name_phrase, stem, words_of
 from index.languages import language_of
-from index.values import Media
 
 
-def media(path: str, text: str = "") -> Media:
-    return Media(id=path, paths=(path,), duration=Fraction(1), width=16, height=9, text=text)
+def media(path: str, text: str = "") -> tuple[str, ...]:
+    return document_words([path], text)
+
+
+def scores_of(library: list[tuple[str, ...]], text: str, language: str = "en") -> np.ndarray:
+    found, scores = Keywords.of(library).scores(text, language)
+    out = np.zeros(len(library), np.float32)
+    out[found] = scores
+    return out
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ def test_other_words_do_not_meet(one: str, other: str) -> None:
     ],
 )
 def test_opaque_names_say_nothing(name: str) -> None:
-    assert media_words(media(name)) == ()
+    assert media(name) == ()
 
 
 def test_speaking_names() -> None:
@@ -69,28 +74,33 @@ def test_scores_and_the_words_met() -> None:
         media("x1.mp4", "two dogs in snow"),
         media("x2.mp4"),
     ]
-    scores, why = Keywords(library).scores(["The dogs run along the beach.", "A black swan."], ["en", "en"])
-    assert scores.shape == (2, 4)
-    assert scores[0, 0] > scores[0, 2] > scores[0, 1] == scores[0, 3] == 0
-    assert scores[1].argmax() == 1
-    assert why[0][0] == "dogs, beach"
+    scores = scores_of(library, "The dogs run along the beach.")
+    assert scores[0] > scores[2] > scores[1] == scores[3] == 0
+    assert scores_of(library, "A black swan.").argmax() == 1
+    keywords = Keywords.of(library)
+    assert keywords.why("The dogs run along the beach.", "en", 0) == "dogs, beach"
+    assert keywords.why("The dogs run along the beach.", "en", 3) == ""
     assert scores.max() <= 1
+
+
+def test_a_word_inside_a_name_counts_less_than_a_whole_one() -> None:
+    library = [media("swan.mp4"), media("blackswan.mp4"), media("swansong.mp4"), media("goose.mp4")]
+    scores = scores_of(library, "A swan.")
+    assert scores[0] > scores[1] == scores[2] > scores[3] == 0
 
 
 def test_a_word_that_all_names_share_says_nothing() -> None:
     library = [media(f"beach/{name}.mp4") for name in ("dog", "cat", "bird")]
-    scores, _ = Keywords(library).scores(["The beach."], ["en"])
-    assert scores.max() == 0
+    assert scores_of(library, "The beach.").max() == 0
+    assert Keywords.of(library).why("The beach.", "en", 0) == ""
 
 
 def test_a_chinese_sentence_meets_english_and_chinese_names() -> None:
     library = [media("goat.mp4"), media("candles.mp4"), media("海滩.mp4")]
-    scores, _ = Keywords(library).scores(["山羊站在岩石上。", "海滩上的狗。"], ["zh", "zh"])
-    assert scores[0].argmax() == 0
-    assert scores[1].argmax() == 2
+    assert scores_of(library, "山羊站在岩石上。", "zh").argmax() == 0
+    assert scores_of(library, "海滩上的狗。", "zh").argmax() == 2
 
 
-def test_no_media() -> None:
-    scores, why = Keywords([]).scores(["A dog."], ["en"])
-    assert scores.shape == (1, 0)
-    assert why == [{}]
+def test_no_documents() -> None:
+    found, scores = Keywords.of([]).scores("A dog.", "en")
+    assert len(found) == len(scores) == 0
