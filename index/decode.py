@@ -23,6 +23,9 @@ Image = NDArray[np.uint8]
 SMALL_SIDE = 320
 """Longer side of the small frames, pixels: enough for optical flow, cheap to look at."""
 
+LONGEST_GAP = Fraction(600)
+"""Longest time that a frame is shown, seconds: a longer one is a damaged timestamp, and no footage."""
+
 _LONGEST = 8
 """Longer side of the frames that are embedded, over the shorter side that was asked for."""
 
@@ -85,6 +88,8 @@ class Decoding:
         """Frames a second over the whole file, None where they vary; known after the pass."""
         self.cut_short = False
         """Whether the file ended in the middle, with an error."""
+        self.jump: tuple[Fraction, Fraction] | None = None
+        """Where the timestamps leap ahead and by how much, seconds: the pass ends there."""
         self._now = Fraction(0)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -99,10 +104,14 @@ class Decoding:
         stream.codec_context.thread_count = self.threads
         base = Fraction(stream.time_base)
         aspect = pixel_aspect(stream)
+        leap = LONGEST_GAP / base
+        leapt = False
         first: int | None = None
         last = shortest = longest = length = 0
         # Sound that is stored ahead of the first picture waits until its time is known.
         early: list[Any] = []
+        small: tuple[Fraction, Fraction] | None = None
+        turns = 0
         for kind, frame in self._decoded(container, stream):
             if kind == "sound":
                 if first is None:
@@ -122,6 +131,14 @@ class Decoding:
                 if gap <= 0:
                     self.damaged += 1
                     continue
+                if gap > leap:
+                    if leapt:  # one such timestamp is damaged, a second means it
+                        self.jump = self._now, gap * base
+                        break
+                    leapt = True
+                    self.damaged += 1
+                    continue
+                leapt = False
                 shortest, longest = min(shortest or gap, gap), max(longest, gap)
             last = pts
             self.frames += 1
@@ -130,10 +147,12 @@ class Decoding:
                 self.damaged += 1
             mean_gap = (last - first) // (self.frames - 1) if self.frames > 1 else 0
             length = frame.duration or mean_gap
-            turns = -stream_rotation(frame) // 90 % 4
-            width, height = _display(frame, aspect)
-            scale = min(Fraction(1), Fraction(SMALL_SIDE) / max(width, height))
-            image = _scaled(frame, width * scale, height * scale, turns)
+            if small is None:  # a picture that changes its size in the middle is shown at the first one
+                turns = -stream_rotation(frame) // 90 % 4
+                width, height = _display(frame, aspect)
+                scale = min(Fraction(1), Fraction(SMALL_SIDE) / max(width, height))
+                small = width * scale, height * scale
+            image = _scaled(frame, *small, turns)
             yield Frame((pts - first) * base, image, frame, turns, aspect)
         if first is not None:
             tagged = [Fraction(r) for r in (stream.average_rate, stream.guessed_rate) if r]
@@ -144,12 +163,19 @@ class Decoding:
             )
             if self.frames > 1 and longest > 0 and length > 2 * longest:
                 length = longest  # a last frame said to last for ever
+            if length > leap:
+                length = 0
             one = length * base if length > 0 else 1 / (self.rate or Fraction(25))
             self.end = (last - first) * base + one
 
     def _hear(self, frame: Any) -> None:
+        import av
+
         if self.sound is not None:
-            self.sound(Fraction(frame.pts) * Fraction(frame.time_base) - self.start, frame)
+            try:
+                self.sound(Fraction(frame.pts) * Fraction(frame.time_base) - self.start, frame)
+            except (av.error.FFmpegError, ValueError):
+                self.damaged_sound += 1
 
     def _decoded(self, container: Any, stream: Any) -> Iterator[tuple[str, Any]]:
         """Decoded frames of both kinds in file order; what cannot be decoded is counted."""

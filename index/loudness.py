@@ -18,6 +18,10 @@ _BLOCK = _RATE // 10
 """Samples in a tenth of a second: four of them make a gating block."""
 _ABSOLUTE_GATE = -70.0
 _RELATIVE_GATE = -10.0
+_SLOWEST, _FASTEST = 4_000, 768_000
+"""Samples a second that any sound has; a header that says otherwise is damaged."""
+_HOLE = 600
+"""Seconds without sound that are taken as silence: more is a damaged timestamp."""
 
 # K-weighting at 48 kHz, BS.1770-4 annex 1: a high shelf, then a high pass.
 _SHELF = (1.53512485958697, -2.69169618940638, 1.19839281085285, 1.0, -1.69065929318241, 0.73248077421585)
@@ -43,6 +47,8 @@ class LoudnessMeter:
         """Take an audio frame that starts ``time`` seconds after the first picture."""
         import av
 
+        if not _SLOWEST <= frame.sample_rate <= _FASTEST:
+            raise ValueError(f"sound of {frame.sample_rate} samples a second")
         layout = f"{frame.format.name} {frame.layout.name} {frame.sample_rate}"
         if layout != self._layout:
             self._layout = layout
@@ -51,11 +57,18 @@ class LoudnessMeter:
             self._start = time
         expected = self._start + Fraction(self._taken, _RATE)
         late = round((time - expected) * _RATE)
-        if _RATE // 5 < late < _RATE * 3600:  # a hole in the sound is silence
-            self._filter(np.zeros((2, late)))
+        if _RATE // 5 < late < _RATE * _HOLE:  # a hole in the sound is silence
+            self._be_silent(late)
         frame.pts = None
         for piece in self._resampler.resample(frame):
             self._filter(piece.to_ndarray().astype(np.float64))
+
+    def _be_silent(self, samples: int) -> None:
+        """Take silence; what has rung out after a second is nothing."""
+        blocks = max(0, samples - _RATE) // _BLOCK
+        self._filter(np.zeros((2, samples - blocks * _BLOCK)))
+        self._powers.extend([0.0] * blocks)
+        self._taken += blocks * _BLOCK
 
     def _filter(self, samples: NDArray[np.float64]) -> None:
         from scipy.signal import sosfilt

@@ -230,7 +230,10 @@ def _note(decoding: Decoding, promised: Fraction) -> str:
         notes.append(f"{decoding.damaged} damaged places in the picture were skipped")
     if decoding.damaged_sound:
         notes.append(f"{decoding.damaged_sound} damaged places in the sound were skipped")
-    if promised - decoding.end > max(Fraction(1, 2), promised / 50):
+    if decoding.jump is not None:
+        at, gap = map(float, decoding.jump)
+        notes.append(f"its clock leaps ahead by {gap:.0f} s at {at:.2f} s: what follows was left out")
+    elif promised - decoding.end > max(Fraction(1, 2), promised / 50):
         notes.append(
             f"it ends at {float(decoding.end):.2f} s of {float(promised):.2f} s: cut short or damaged"
         )

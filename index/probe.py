@@ -271,7 +271,7 @@ def _first_frame(container: Any, stream: Any, path: Path | str) -> tuple[Fractio
     import av
 
     frame = None
-    with contextlib.suppress(av.error.EOFError):
+    with contextlib.suppress(av.error.FFmpegError):
         for packet in container.demux(stream):
             with contextlib.suppress(av.error.FFmpegError):
                 for frame in packet.decode():
