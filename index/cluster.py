@@ -34,14 +34,21 @@ __all__ = ["RayPool"]
 
 _STRIKES = 2
 """Workers that one file may take down before it is given up."""
-_LOSSES = 5
-"""Nodes that may be lost under one file before it is given up: it may be what brings them down."""
+_LOSSES = 3
+"""Actors that may be lost under one file, mostly with their nodes, before it is given up: it may be what
+brings them down."""
 _FAILED_STARTS = 3
 """Workers in a row that may fail to start for no reason that they could tell."""
 _PATIENCE = 300.0
 """Seconds without any worker after which a cluster is no use: one that grows by itself needs minutes."""
 _LOOK = 60.0
 """Seconds in which a node must say what it has."""
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # all that Ray would print about nodes that are lost
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the workers of a node share its GPU
+}
+"""Settings of Ray, by environment variable; what the user has set counts more."""
 _OBJECT_STORE = 80_000_000
 """Bytes of shared memory of a local cluster: only jobs and names pass through it."""
 
@@ -51,8 +58,6 @@ class _Hand:
     """A worker as its employer sees it."""
 
     actor: Any
-    node: str = ""
-    """Ray's id of its node, empty until it has started."""
     job: Job | None = None
 
 
@@ -93,6 +98,7 @@ class RayPool:
         self._busy: dict[Any, _Hand] = {}
         self._identity: Identity | None = None
         self._failed_starts = 0
+        self._looked_at: dict[str, str] = {}
 
     def __enter__(self) -> RayPool:
         return self
@@ -185,8 +191,8 @@ class RayPool:
             raise FootageError(
                 f"shards cannot be written to {os.fspath(self._shards)!r} ({error.strerror})"
             ) from error
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # workers of a node share its GPU
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
         try:
             import ray
 
@@ -233,6 +239,13 @@ class RayPool:
             if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
         }
 
+    def _name(self, identity: str) -> str:
+        """A node as people know it."""
+        for node in self._ray.nodes():
+            if node["NodeID"] == identity:
+                return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+        return identity
+
     def _processors(self) -> int:
         return max(1, sum(int(node["Resources"]["CPU"]) for node in self._nodes().values()))
 
@@ -242,25 +255,24 @@ class RayPool:
 
         look = self._ray.remote(inspector())
         place = self._place()
-        nodes = self._nodes()
         asked = {}
-        for identity, node in nodes.items():
+        for identity in self._nodes():
             strategy = NodeAffinitySchedulingStrategy(identity, soft=False)
             task = look.options(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
-            asked[task.remote(place.plain())] = (
-                f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-            )
-        answered, _ = (
-            self._ray.wait(list(asked), num_returns=len(asked), timeout=_LOOK) if asked else ([], [])
-        )
+            asked[task.remote(place.plain())] = identity
+        if not asked:
+            return
+        answered, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=_LOOK)
         for reference in answered:
+            name = self._name(asked[reference])
             try:
                 found = self._ray.get(reference)
             except self._ray.exceptions.RayTaskError as error:
-                raise FootageError(f"the node {asked[reference]} cannot be used: {error.cause}") from error
+                raise FootageError(f"the node {name} cannot be used: {error.cause}") from error
             except self._ray.exceptions.RayError:
                 continue  # it was lost meanwhile, and nothing with it
-            check_node(asked[reference], found, place)
+            check_node(name, found, place)
+            self._looked_at[asked[reference]] = name
 
     # -- workers ---------------------------------------------------------------------------------------
 
@@ -307,7 +319,7 @@ class RayPool:
                 kind, value = self._ray.get(reference)
             except self._ray.exceptions.RayError as error:
                 self._dismiss(hand)
-                ended.append((job, *self._post_mortem(hand, error)))
+                ended.append((job, "lost", f"the worker that measured it was lost ({_first_line(error)})"))
                 continue
             if kind == "fatal":
                 raise FootageError(value)
@@ -317,14 +329,19 @@ class RayPool:
 
     def _started(self, reference: Any, hand: _Hand) -> None:
         try:
-            node, name, found, identity = self._ray.get(reference)
+            node, found, identity = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._dismiss(hand)
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
-                raise FootageError(f"workers cannot be started on the Ray cluster: {error}") from error
+                raise FootageError(
+                    f"workers cannot be started on the Ray cluster: {_first_line(error)}"
+                ) from error
             return
-        check_node(name, found, self._place())
+        if node not in self._looked_at:  # it has come later than the others
+            self._looked_at[node] = self._name(node)
+            check_node(self._name(node), found, self._place())
+        name = self._looked_at[node]
         if isinstance(identity, str):
             raise FootageError(f"the node {name}: {identity}")
         if self._identity is None:
@@ -335,19 +352,12 @@ class RayPool:
                 f"{self._identity.name} ({self._identity.hash}): put the same weights on every node"
             )
         self._failed_starts = 0
-        hand.node = node
         self._idle.append(hand)
 
     def _dismiss(self, hand: _Hand) -> None:
         self._hands.remove(hand)
         with contextlib.suppress(Exception):  # it is dead, or out of reach
             self._ray.kill(hand.actor)
-
-    def _post_mortem(self, hand: _Hand, error: Exception) -> tuple[str, str]:
-        """Whether a worker was ``lost`` with its node, or ``crashed`` by itself."""
-        if hand.node not in self._nodes() or "node has died" in str(error):
-            return "lost", "the nodes of the cluster that it was measured on were lost"
-        return "crashed", f"the worker that measured it was lost ({str(error).splitlines()[0]})"
 
 
 class _Worker:
@@ -359,18 +369,16 @@ class _Worker:
         self._pool = WorkerPool(setup, 1)
         self._setup = setup
 
-    def ready(self) -> tuple[str, str, dict[str, Any], Identity | str]:
-        """Ray's id of its node, the node's name, what the node has, and the encoder or why there is none."""
+    def ready(self) -> tuple[str, dict[str, Any], Identity | str]:
+        """Ray's id of its node, what the node has, and the encoder or why there is none."""
         import ray
 
-        context = ray.get_runtime_context()
-        name = f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
         identity: Identity | str
         try:
             identity = self._pool.identity()
         except FootageError as error:
             identity = str(error)
-        return context.get_node_id(), name, self._found, identity
+        return ray.get_runtime_context().get_node_id(), self._found, identity
 
     def measure(self, job: Job) -> tuple[str, str]:
         """``done`` and the name of the shard, ``bad``, ``crashed`` or ``fatal`` and the reason."""
@@ -384,3 +392,7 @@ class _Worker:
         except FootageError as error:
             return "fatal", f"{error} (on the node {socket.gethostname()})"
         return "crashed", "its worker gave no answer"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
