@@ -3,12 +3,12 @@ SigLIP, Zhai et al., ICCV 2023), from a safetensors file on this machine."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import importlib.util
 import json
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.base import FootageError, import_torch
+from index.base import FootageError
 from index.encoders.base import Calibration, FloatArray
+from index.encoders.graphs import Misfit, Unsupported
 from index.encoders.labels import background, unit
 from index.encoders.models import weights_sha256
+from index.encoders.reference import TorchTowers, gpu_device, misfit
+from index.encoders.sessions import keep_file, kept_file
+from index.encoders.tensors import Tensors
+from index.encoders.towers import ImageTower, TextTower
 
 __all__ = ["ClipEncoder", "read_architecture"]
 
-BATCH = 16
-"""Frames or texts in one forward pass."""
+logger = logging.getLogger(__name__)
 SOFTMAX_THRESHOLD = 0.5
 """A sentence that outweighs all background sentences together is a good match."""
 SIGMOID_THRESHOLD = 0.1
@@ -142,57 +146,44 @@ class ClipEncoder:
         return FootageError(f"the weights file {str(self._weights)!r} is damaged ({error}): {again}")
 
     @cached_property
-    def _model(self) -> Any:
-        torch = import_torch()
-        import open_clip
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        config = copy.deepcopy(self._config["model"])
-        custom = config.pop("custom_text", False)
+    def _tensors(self) -> Tensors:
         try:
-            state = load_file(str(self._weights))
-        except (SafetensorError, OSError) as error:
+            return Tensors(self._weights)
+        except (OSError, ValueError) as error:
             raise self._damaged(error) from error
+
+    @cached_property
+    def _torch(self) -> TorchTowers:
+        return TorchTowers(self._config, self._weights, self._architecture, self._damaged)
+
+    @cached_property
+    def _texts(self) -> Callable[[Sequence[str]], FloatArray]:
+        """What encodes texts: ONNX Runtime, or torch where no graph is written for the architecture."""
         try:
-            with torch.device("cpu"):
-                model = (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**config)
-            model.load_state_dict(state, strict=True)
-        except (RuntimeError, TypeError, KeyError, ValueError) as error:
-            first = " ".join(str(error).split())[:300]
-            raise FootageError(
-                f"the weights {str(self._weights)!r} do not fit the architecture {self._architecture!r}: "
-                f"name the architecture that they were trained with ({first})"
-            ) from error
-        return model.float().eval()
-
-    @cached_property
-    def _transform(self) -> Any:
-        import_torch()
-        from open_clip.transform import PreprocessCfg, image_transform_v2
-
-        wanted = {
-            k: v for k, v in self._config["preprocess"].items() if k in PreprocessCfg.__dataclass_fields__
-        }
-        return image_transform_v2(PreprocessCfg(**{"size": self.image_size, **wanted}), is_train=False)
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        import_torch()
-        from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
-
-        text = self._config["model"]["text_cfg"]
-        length = int(text.get("context_length", 77))
-        options = dict(text.get("tokenizer_kwargs", {}))
-        if "hf_tokenizer_name" not in text:
-            return SimpleTokenizer(context_length=length, **options)
-        folder = self._weights.parent
-        if not (folder / "tokenizer.json").is_file():
-            raise FootageError(
-                f"the tokenizer of {self.name} is missing: put tokenizer.json and tokenizer_config.json of "
-                f"{text['hf_tokenizer_name']} beside the weights in {str(folder)!r}"
+            return TextTower(self.name, self.hash, self._config, self._weights, self._tensors).encode
+        except Misfit as error:
+            raise misfit(self._weights, self._architecture, error) from error
+        except Unsupported as error:
+            logger.info(
+                "%s has %s: its texts are encoded by torch, which takes seconds to load", self.name, error
             )
-        return HFTokenizer(str(folder), context_length=length, **options)
+            return self._torch.encode_texts
+
+    @cached_property
+    def _images(self) -> Callable[[Sequence[NDArray[np.uint8]]], FloatArray]:
+        """What encodes pictures: torch on a GPU where there is one, otherwise as for texts."""
+        device = gpu_device()
+        if device is not None:
+            return TorchTowers(
+                self._config, self._weights, self._architecture, self._damaged, device
+            ).encode_images
+        try:
+            return ImageTower(self.hash, self._config, self._tensors).encode
+        except Misfit as error:
+            raise misfit(self._weights, self._architecture, error) from error
+        except Unsupported as error:
+            logger.info("%s has %s: its pictures are encoded by torch", self.name, error)
+            return self._torch.encode_images
 
     def encode_images(self, frames: Sequence[NDArray[np.uint8]]) -> FloatArray:
         """(N, feature_size) L2-normalised float32 vectors of N RGB frames, each (height, width, 3) uint8.
@@ -200,15 +191,9 @@ class ClipEncoder:
         Raises:
             FootageError: if the weights are damaged or do not fit the architecture.
         """
-        torch = import_torch()
-        from PIL import Image
-
-        out = [np.empty((0, self.feature_size), np.float32)]
-        for start in range(0, len(frames), BATCH):
-            pictures = [self._transform(Image.fromarray(frame)) for frame in frames[start : start + BATCH]]
-            with torch.inference_mode():
-                out.append(self._model.encode_image(torch.stack(pictures)).float().numpy())
-        return unit(np.concatenate(out))
+        if not len(frames):
+            return np.empty((0, self.feature_size), np.float32)
+        return unit(self._images(frames))
 
     def encode_texts(self, texts: Sequence[str], language: str = "en") -> FloatArray:
         """(M, feature_size) L2-normalised float32 vectors of M texts; the model itself knows its languages.
@@ -216,13 +201,35 @@ class ClipEncoder:
         Raises:
             FootageError: if the weights are damaged or do not fit the architecture.
         """
-        torch = import_torch()
-        out = [np.empty((0, self.feature_size), np.float32)]
-        for start in range(0, len(texts), BATCH):
-            tokens = self._tokenizer(list(texts[start : start + BATCH]))
-            with torch.inference_mode():
-                out.append(self._model.encode_text(tokens).float().numpy())
-        return unit(np.concatenate(out))
+        if not len(texts):
+            return np.empty((0, self.feature_size), np.float32)
+        return unit(self._texts(list(texts)))
+
+    def background(self, language: str = "en") -> FloatArray:
+        """(B, feature_size) the vectors of the background sentences, made once and kept on this machine."""
+        sentences = background(language)
+        digest = hashlib.sha256("\n".join(sentences).encode()).hexdigest()[:16]
+        name = f"{self.hash}-{digest}.background"
+        kept = kept_file(name)
+        if kept is not None and len(kept) == 4 * len(sentences) * self.feature_size:
+            return np.frombuffer(kept, "<f4").reshape(len(sentences), self.feature_size)
+        logger.info("comparing %s with %d sentences of all kinds, this once", self.name, len(sentences))
+        made = self.encode_texts(sentences, language)
+        keep_file(name, np.ascontiguousarray(made, "<f4").tobytes())
+        return made
+
+    def prepare(self) -> None:
+        """Make now what the first search would otherwise wait for.
+
+        Raises:
+            FootageError: as ``encode_texts``.
+        """
+        self.background("en")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What makes the encoder; networks are opened again where it arrives."""
+        made = ("name", "_architecture", "_weights", "_config")
+        return {name: value for name, value in self.__dict__.items() if name in made}
 
     def project(self, features: FloatArray, language: str = "en") -> FloatArray:
         """(N, feature_size) the features themselves, L2-normalised again: means of several are shorter."""

