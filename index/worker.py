@@ -134,9 +134,11 @@ def _offer_to_the_killer() -> None:
 def _load(setup: Setup) -> tuple[Any, Any]:
     import cv2
 
+    from index.encoders.sessions import use_threads
     from index.faces import find_faces
 
     cv2.setNumThreads(1)
+    use_threads(setup.threads)
     if setup.pickled:
         return pickle.loads(setup.pickled), find_faces
     from index.encoders.registry import load_encoder
