@@ -17,10 +17,11 @@ from index.duplicates import duplicate_groups
 from index.encoders.base import Encoder
 from index.library import Library, store_folder
 from index.pool import WorkerPool
-from index.probe import VIDEO_SUFFIXES, plain_reason, read_sidecars
+from index.probe import VIDEO_SUFFIXES, plain_reason
 from index.scan import Found, Scan, scan_folder
 from index.shards import SHARDS, merge_shards
-from index.store import FILE_NAME, PathRow, Store
+from index.sidecars import Beside, Sidecars
+from index.store import FILE_NAME, Passage, PathRow, Store
 from index.worker import Job, Setup
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ class _Build:
         self._apart = apart
         self._store = store
         self._scan = scan
+        self._sidecars = Sidecars(root, [file.path for file in scan.files])
+        self._known: dict[str, PathRow] = {}
         self._progress = progress
         cores = os.cpu_count() or 1
         self._workers = workers or cores
@@ -158,7 +161,7 @@ class _Build:
         self._claim()
         self._durations = self._store.durations()
         self._tell("found", "")
-        known = self._store.paths()
+        known = self._known = self._store.paths()
         with self._pool() as pool:
             if not self._same_encoder():
                 self._adopt(pool)
@@ -279,7 +282,7 @@ class _Build:
             elif kind == "done":
                 with self._store.transaction():
                     self._store.put_measurement(value, encoder)
-                    self._store.put_path(self._row(file, job.content))
+                    self._put(*self._row(file, job.content))
                     self._store.set_meta({"groups": "stale"})
                 self._done += 1
                 self._durations[job.content] = float(value.media.duration)
@@ -292,23 +295,41 @@ class _Build:
                 for one in (file, *links[job.content]):
                     self._bad(one, _without_path(str(value), self._root, job.path), again=again)
 
-    def _row(self, file: Found, media: str | None, reason: str = "", *, again: bool = False) -> PathRow:
-        words, credit = read_sidecars(os.path.join(self._root, file.path))
+    def _row(
+        self, file: Found, media: str | None, reason: str = "", *, again: bool = False
+    ) -> tuple[PathRow, tuple[Passage, ...] | None]:
+        """What is to be remembered of a file name; the texts beside it, None where they are as before."""
+        beside = self._sidecars.state(file.path)
+        known = self._known.get(file.path)
+        same = known is not None and known.beside == beside
+        if same and known is not None:
+            found = Beside(known.words, known.credit, known.licence, note=known.note)
+        else:
+            found = self._sidecars.read(file.path)
         mtime = _AGAIN if again else file.mtime
-        return PathRow(file.path, file.size, mtime, file.inode, media, reason, words, credit)
+        row = PathRow(
+            *(file.path, file.size, mtime, file.inode, media, reason),
+            *(found.words, found.credit, found.licence, beside, found.note),
+        )
+        return row, None if same else found.passages
+
+    def _put(self, row: PathRow, passages: tuple[Passage, ...] | None) -> None:
+        self._store.put_path(row)
+        if passages is not None:
+            self._store.put_passages(row.path, passages)
 
     def _reuse(self, file: Found, media: str | None, row: PathRow | None) -> None:
-        fresh = self._row(file, media)
-        if fresh != row:
+        fresh, passages = self._row(file, media)
+        if fresh != row or passages is not None:
             with self._store.transaction():
-                self._store.put_path(fresh)
+                self._put(fresh, passages)
         self._done += 1
         self._seconds += self._durations.get(media or "", 0.0)
         self._tell("reused", file.path)
 
     def _bad(self, file: Found, reason: str, *, again: bool = False) -> None:
         with self._store.transaction():
-            self._store.put_path(self._row(file, None, reason, again=again))
+            self._put(*self._row(file, None, reason, again=again))
         self._done += 1
         self._tell("problem", file.path)
 

@@ -102,7 +102,7 @@ def measure_file(
     Raises:
         FootageError: if the file is no footage or nothing of it can be decoded.
     """
-    media = read_media(path, root=root, content=content, films=False)
+    media = read_media(path, root=root, content=content, films=False, sidecars=False)
     meter = LoudnessMeter() if media.audio else None
     decoding = Decoding(
         path,

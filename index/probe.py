@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from index.base import FILM_MARK, FootageError, content_id
+from index.sidecars import Beside, read_beside
 from index.values import Media
 
 __all__ = [
@@ -21,7 +22,6 @@ __all__ = [
     "pixel_aspect",
     "plain_reason",
     "read_media",
-    "read_sidecars",
     "relative_name",
     "steady_rate",
     "stream_rotation",
@@ -146,36 +146,19 @@ def relative_name(path: Path | str, root: Path | str | None) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def read_sidecars(path: Path | str) -> tuple[str, str]:
-    """(words, credit) from ``NAME.txt`` and ``NAME.credit.txt`` beside a file, empty where there is none.
-
-    ``NAME`` is the file's name without its last suffix, or the whole of it (``clip.mp4.txt``).
-    """
-    base = os.fspath(path)
-    stem = os.path.splitext(base)[0]
-    return (
-        _first_text(stem + ".txt", base + ".txt"),
-        _first_text(stem + ".credit.txt", base + ".credit.txt"),
-    )
-
-
-def _first_text(*names: str) -> str:
-    for name in names:
-        try:
-            with open(name, encoding="utf-8-sig", errors="replace") as file:
-                return file.read(100_000).strip()
-        except OSError:
-            continue
-    return ""
-
-
 def read_media(
-    path: Path | str, *, root: Path | str | None, content: str | None = None, films: bool = True
+    path: Path | str,
+    *,
+    root: Path | str | None,
+    content: str | None = None,
+    films: bool = True,
+    sidecars: bool = True,
 ) -> Media:
     """What the file at ``path`` is; nothing but its first frames is decoded.
 
     ``content`` is its content id where that is known already. Without ``films`` a film that montage made is
-    refused: a cut of footage is not footage. The duration is the stream's, the
+    refused: a cut of footage is not footage. With ``sidecars`` what lies beside the file counts, too
+    (``index.sidecars``). The duration is the stream's, the
     container's, or, where neither is written down, that of its packets.
 
     Raises:
@@ -197,9 +180,12 @@ def read_media(
         context = stream.codec_context
         words = {**_lower(container.metadata), **_lower(stream.metadata)}
         outer = _lower(container.metadata)
-        text, credit = read_sidecars(path)
+        beside = read_beside(path) if sidecars else Beside()
         embedded_credit = " ".join(v for k in ("artist", "author", "copyright") if (v := outer.get(k, "")))
-        lines = (text, *(outer.get(key, "") for key in ("title", "description", "comment", "synopsis")))
+        lines = (
+            beside.words,
+            *(outer.get(key, "") for key in ("title", "description", "comment", "synopsis")),
+        )
         return Media(
             id=content or content_id(path),
             paths=(relative_name(path, root),),
@@ -218,9 +204,10 @@ def read_media(
             audio=len(container.streams.audio) > 0,
             timecode=words.get("timecode") or None,
             start=start,
-            credit=credit or embedded_credit,
-            licence=words.get("license", "") or words.get("licence", "") or _licence_line(credit),
+            credit=beside.credit or embedded_credit,
+            licence=beside.licence or words.get("license", "") or words.get("licence", ""),
             text="\n".join(dict.fromkeys(line.strip() for line in lines if line.strip())),
+            recorded=words.get("com.apple.quicktime.creationdate", "") or words.get("creation_time", ""),
         )
 
 
@@ -374,11 +361,3 @@ def _frame_seconds(rate: Fraction | None, stamps: Sequence[int], base: Fraction)
 
 def _lower(metadata: dict[str, str]) -> dict[str, str]:
     return {key.lower(): str(value) for key, value in metadata.items()}
-
-
-def _licence_line(credit: str) -> str:
-    for line in credit.splitlines():
-        key, colon, value = line.partition(":")
-        if colon and key.strip().lower() in ("licence", "license"):
-            return value.strip()
-    return ""

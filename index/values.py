@@ -78,8 +78,10 @@ class Media:
     credit: str = ""
     licence: str = ""
     text: str = ""
-    """Words about it: the sidecar ``NAME.txt`` beside the file, and the embedded title, description and
+    """Words about it: captions and keywords beside the file, and the embedded title, description and
     comment."""
+    recorded: str = ""
+    """When it was recorded, as tagged (ISO 8601); empty where it is not."""
 
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0:

@@ -7,7 +7,7 @@ import pytest
 from making import ffmpeg
 
 from index.base import FootageError, content_id
-from index.probe import read_media, read_sidecars, steady_rate
+from index.probe import read_media, steady_rate
 
 NTSC = Fraction(24000, 1001)
 
@@ -64,7 +64,7 @@ def test_shape_timecode_and_words_from_the_header(tmp_path: Path) -> None:
     media = read_media(path, root=tmp_path)
     assert media.text == "waves\nA Walk\nby the sea"
     assert (media.credit, media.licence) == ("Bob\nLicense: CC0", "CC0")
-    assert read_sidecars(path) == ("waves", "Bob\nLicense: CC0")
+    assert read_media(path, root=tmp_path, sidecars=False).text == "A Walk\nby the sea"
 
 
 def test_a_cover_picture_is_no_footage(tmp_path: Path) -> None:
