@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from index.base import FootageError
+from index.pixels import Image, small_rgb
 from index.probe import main_stream, open_footage, pace, pixel_aspect, stream_rotation
 
 __all__ = ["Decoding", "Frame", "Image"]
-
-Image = NDArray[np.uint8]
-"""(height, width, 3) RGB."""
 
 SMALL_SIDE = 320
 """Longer side of the small frames, pixels: enough for optical flow, cheap to look at."""
@@ -39,17 +36,20 @@ class Frame:
     image: Image
     """The frame with its longer side at ``SMALL_SIDE`` pixels at most."""
     source: Any = field(repr=False)
+    """PyAV's frame, as large as the footage: hold it no longer than it is needed."""
     turns: int = 0
+    """Quarter turns counter-clockwise that make it upright."""
     aspect: Fraction = Fraction(1)
+    """Width of a pixel of ``source`` over its height."""
 
     def picture(self, side: int) -> Image:
-        """The frame with its shorter side at ``side`` pixels; ask before the next frame is decoded.
+        """The frame with its shorter side at ``side`` pixels.
 
         The longer side is at most ``_LONGEST`` times as much, however narrow a strip the picture is.
         """
-        width, height = _display(self.source, self.aspect)
+        width, height = self.source.width * self.aspect, Fraction(self.source.height)
         scale = min(Fraction(side) / min(width, height), _LONGEST * Fraction(side) / max(width, height))
-        return _scaled(self.source, width * scale, height * scale, self.turns)
+        return _upright(self.source, _size(width * scale, height * scale), self.turns)
 
 
 class Decoding:
@@ -110,7 +110,7 @@ class Decoding:
         last = shortest = longest = length = 0
         # Sound that is stored ahead of the first picture waits until its time is known.
         early: list[Any] = []
-        small: tuple[Fraction, Fraction] | None = None
+        small: tuple[int, int] | None = None
         turns = 0
         for kind, frame in self._decoded(container, stream):
             if kind == "sound":
@@ -149,11 +149,9 @@ class Decoding:
             length = frame.duration or mean_gap
             if small is None:  # a picture that changes its size in the middle is shown at the first one
                 turns = -stream_rotation(frame) // 90 % 4
-                width, height = _display(frame, aspect)
-                scale = min(Fraction(1), Fraction(SMALL_SIDE) / max(width, height))
-                small = width * scale, height * scale
-            image = _scaled(frame, *small, turns)
-            yield Frame((pts - first) * base, image, frame, turns, aspect)
+                small = _small_size(frame.width, frame.height, aspect)
+            image = _upright(frame, small, turns)
+            yield Frame(self._now, image, frame, turns, aspect)
         if first is not None:
             tagged = [Fraction(r) for r in (stream.average_rate, stream.guessed_rate) if r]
             self.rate = (
@@ -208,12 +206,16 @@ class Decoding:
                     yield ("picture" if picture else "sound"), frame
 
 
-def _display(frame: Any, aspect: Fraction) -> tuple[Fraction, Fraction]:
-    """(width, height) in square pixels before rotation."""
-    return Fraction(frame.width) * aspect, Fraction(frame.height)
+def _size(width: Fraction, height: Fraction) -> tuple[int, int]:
+    return max(2, round(width)), max(2, round(height))
 
 
-def _scaled(frame: Any, width: Fraction, height: Fraction, turns: int) -> Image:
-    size = {"width": max(2, round(width)), "height": max(2, round(height))}
-    image: Image = frame.reformat(**size, format="rgb24", interpolation="AREA").to_ndarray()
+def _small_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """(width, height) of a small frame before rotation, in square pixels."""
+    scale = min(Fraction(1), Fraction(SMALL_SIDE) / max(width * aspect, Fraction(height)))
+    return _size(width * aspect * scale, height * scale)
+
+
+def _upright(frame: Any, size: tuple[int, int], turns: int) -> Image:
+    image = small_rgb(frame, *size)
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

@@ -38,6 +38,7 @@ class LoudnessMeter:
         self._resampler: Any = None
         self._layout = ""
         self._state: NDArray[np.float64] | None = None
+        self._waiting: list[NDArray[np.float32]] = []
         self._rest: NDArray[np.float64] = np.zeros((2, 0))
         self._powers: list[float] = []
         self._start: Fraction | None = None
@@ -61,22 +62,34 @@ class LoudnessMeter:
             self._be_silent(late)
         frame.pts = None
         for piece in self._resampler.resample(frame):
-            self._filter(piece.to_ndarray().astype(np.float64))
+            self._take(piece.to_ndarray())
 
     def _be_silent(self, samples: int) -> None:
         """Take silence; what has rung out after a second is nothing."""
         blocks = max(0, samples - _RATE) // _BLOCK
-        self._filter(np.zeros((2, samples - blocks * _BLOCK)))
+        self._take(np.zeros((2, samples - blocks * _BLOCK), dtype=np.float32))
+        self._filter()
         self._powers.extend([0.0] * blocks)
         self._taken += blocks * _BLOCK
 
-    def _filter(self, samples: NDArray[np.float64]) -> None:
+    def _take(self, samples: NDArray[np.float32]) -> None:
+        """Keep sound until there is a second of it: filtering every frame for itself costs ten times more."""
+        self._waiting.append(samples)
+        self._taken += samples.shape[1]
+        if sum(piece.shape[1] for piece in self._waiting) >= _RATE:
+            self._filter()
+
+    def _filter(self) -> None:
+        """Weigh what waits and note the power of every whole block."""
+        if not self._waiting:
+            return
         from scipy.signal import sosfilt
 
+        samples = np.concatenate(self._waiting, axis=1, dtype=np.float64)
+        self._waiting.clear()
         sections = np.array([_SHELF, _PASS])
         if self._state is None:
             self._state = np.zeros((2, 2, 2))
-        self._taken += samples.shape[1]
         weighted, self._state = sosfilt(sections, np.nan_to_num(samples), axis=1, zi=self._state)
         self._rest = np.concatenate([self._rest, weighted], axis=1)
         count = self._rest.shape[1] // _BLOCK
@@ -89,6 +102,7 @@ class LoudnessMeter:
         """Integrated loudness of ``span`` in LUFS; -70 is silence, None where there is no sound at all."""
         if self._start is None:
             return None
+        self._filter()
         first = max(0, math.floor((span.start - self._start) * 10))
         last = math.ceil((span.end - self._start) * 10)
         powers = np.array(self._powers[first:last])
