@@ -122,13 +122,15 @@ def weights_sha256(path: Path) -> str:
     key = os.path.abspath(path)
     notes = model_folder().parent / "hashes.json"
     try:
-        known = json.loads(notes.read_text(encoding="utf-8"))
-        if known[key][0] == stamp:
-            return str(known[key][1])
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
-        known = {}
+        read = json.loads(notes.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        read = {}
+    known = read if isinstance(read, dict) else {}
+    noted = known.get(key)
+    if isinstance(noted, list) and len(noted) == 2 and noted[0] == stamp:
+        return str(noted[1])
     digest = file_sha256(path)
-    known = {**known, key: [stamp, digest]} if isinstance(known, dict) else {key: [stamp, digest]}
+    known = {**known, key: [stamp, digest]}
     try:
         notes.parent.mkdir(parents=True, exist_ok=True)
         part = notes.with_suffix(f".{os.getpid()}.part")
