@@ -103,6 +103,8 @@ class Store:
                 self._migrate()
             elif version < len(_MIGRATIONS):
                 raise FootageError(f"{str(file)!r} holds no library yet: run montage build-index")
+        except sqlite3.OperationalError as error:
+            raise _not_written(file, error) from error
         except sqlite3.DatabaseError as error:
             raise FootageError(
                 f"{str(file)!r} cannot be read as a library ({error}): delete it and index again"
@@ -147,17 +149,24 @@ class Store:
 
         What changed shots or words also changes their mark (``mark``), by which derived files are told to
         be out of date.
+
+        Raises:
+            FootageError: if it cannot be written, for instance because the disk is full.
         """
-        self._db.execute("BEGIN IMMEDIATE")
-        self._changed.clear()
         try:
-            yield
-            if self._changed:
-                self.set_meta({f"mark of {what}": secrets.token_hex(8) for what in self._changed})
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            self._db.execute("BEGIN IMMEDIATE")
+            self._changed.clear()
+            try:
+                yield
+                if self._changed:
+                    self.set_meta({f"mark of {what}": secrets.token_hex(8) for what in self._changed})
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # on a full disk SQLite may have gone back by itself
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise _not_written(self.file, error) from error
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -455,3 +464,10 @@ def _bring_up_to_date(file: Path) -> None:
             f"{str(file)!r} was written by an older montage and cannot be brought up to date ({error}): "
             "run montage build-index with --store in a folder that can be written"
         ) from error
+
+
+def _not_written(file: Path, error: sqlite3.Error) -> FootageError:
+    return FootageError(
+        f"the index {str(file)!r} cannot be used ({error}): what it held is kept; see that its disk has room "
+        "and may be written to, or choose another place with --store DIR, then run it again"
+    )
