@@ -66,6 +66,18 @@ class Query:
             if not 0 < weight < float("inf"):
                 raise FootageError(f"the weight of {name} must be positive, got {weight}")
 
+    @property
+    def said(self) -> str:
+        """The query in a line, for a person."""
+        pieces = [
+            self.text.strip(),
+            *(f"like {path.name}" for path in (*self.images, *self.sketches)),
+            *(f"like {shot}" for shot in self.like),
+            *(f"without {text}" for text in self.without),
+            *(f"unlike {shot}" for shot in self.unlike),
+        ]
+        return ", ".join(piece for piece in pieces if piece)
+
     def weight(self, part: str) -> float:
         """The weight of a part."""
         return float(self.weights.get(part, 1.0))

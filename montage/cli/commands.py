@@ -75,6 +75,55 @@ def _script_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+class Weight(click.ParamType[tuple[str, float]]):
+    """``like=0.5``."""
+
+    name = "PART=NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """(part, weight); whether there is such a part is told by the query."""
+        part, equals, number = str(value).partition("=")
+        try:
+            return part, float(number if equals else "")
+        except ValueError:
+            self.fail(f"{value!r} is no weight: write it as like=0.5", param, ctx)
+
+
+def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    day = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"])
+    seconds = click.FloatRange(min=0)
+    for option in (
+        click.option("--licence", multiple=True, help="Such as CC0 or CC BY; unknown where there is none."),
+        click.option("--folder", multiple=True, help="A folder within the footage folder."),
+        click.option("--before", type=day, help="Recorded before this day, in UTC."),
+        click.option("--after", type=day, help="Recorded on this day or later, in UTC."),
+        click.option("--move", multiple=True, help="static, pan, pan-left, tilt, zoom-in, handheld ..."),
+        click.option("--size", multiple=True, help="ELS, LS, MS, CU, ECU or unknown."),
+        click.option("--max-length", type=seconds, help="Seconds that a shot lasts at most."),
+        click.option("--min-length", type=seconds, help="Seconds that a shot lasts at least."),
+        click.option(
+            "--weight",
+            multiple=True,
+            type=Weight(),
+            help="How much a part counts: text, image, sketch, like, without or unlike. [default: 1]",
+        ),
+        click.option("--unlike", multiple=True, metavar="SHOT", help="Less like this shot."),
+        click.option("--without", multiple=True, metavar="TEXT", help="What the shot should not show."),
+        click.option("--like", multiple=True, metavar="SHOT", help="More like this shot, by its id."),
+        click.option(
+            "--sketch", multiple=True, type=FILE, help="A drawing: its colours, where they lie in the frame."
+        ),
+        click.option(
+            "--image",
+            multiple=True,
+            type=FILE,
+            help="A photograph: what it shows; one of a few flat colours is a sketch.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="montage")
 def cli() -> None:
@@ -120,7 +169,7 @@ def build_index(
 
 
 @cli.command()
-@click.argument("text")
+@click.argument("text", required=False)
 @click.option("--library", type=click.Path(path_type=Path), help="Footage folder. [default: the one near by]")
 @click.option("--store", type=click.Path(path_type=Path), help="Where the index lies, if elsewhere.")
 @click.option(
@@ -129,18 +178,22 @@ def build_index(
 @click.option(
     "--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page with the pictures."
 )
+@_search_options
 @output_options
-def search(
-    text: str, library: Path | None, store: Path | None, count: int, sheet: Path | None, output: Output
-) -> None:
-    """Find the shots that a text describes.
+def search(output: Output, weight: tuple[tuple[str, float], ...], **options: Any) -> None:
+    """Find the shots that a text describes, or that look like a picture or a shot.
+
+    Filters (length, size, move, date, folder, licence) come before the ranking; several values of one are
+    alternatives.
 
     \b
     Example: montage search "a dog on the beach" --library ./footage -k 5 --sheet dogs.html
+    Example: montage search "a harbour" --like 3f2a9c01b7de-4200 --without "people" --min-length 3
+    Example: montage search --image photo.jpg --move pan --licence "CC BY" --after 2024-01-01
     """
-    from montage.cli.work import run_search
+    from montage.cli.finding import run_search
 
-    run_search(text, library, store, count, sheet, output)
+    run_search(output, weight=dict(weight), **options)
 
 
 @cli.command()

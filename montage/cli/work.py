@@ -1,4 +1,4 @@
-"""What ``build-index``, ``search``, ``plan`` and ``render`` do, and how they show it."""
+"""What ``build-index``, ``plan`` and ``render`` do, and how they show it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from montage.project import Project
     from montage.segments import Fit, Quality
 
-__all__ = ["run_build_index", "run_plan", "run_render", "run_search"]
+__all__ = ["open_library", "run_build_index", "run_plan", "run_render"]
 
 
 def _say_encoder(spec: str, output: Output) -> None:
@@ -78,7 +78,7 @@ def run_build_index(
     output.result(summary, show)
 
 
-def _open(library: Path | None, store: Path | None, near: Path) -> Library:
+def open_library(library: Path | None, store: Path | None, near: Path) -> Library:
     """The library asked for, else the only one in or one level below ``near``.
 
     Raises:
@@ -103,51 +103,6 @@ def _open(library: Path | None, store: Path | None, near: Path) -> Library:
     raise FootageError(f"several libraries in or below {near} ({names}): name one with --library")
 
 
-def run_search(
-    text: str, library: Path | None, store: Path | None, count: int, sheet: Path | None, output: Output
-) -> None:
-    """Search a library and show what was found."""
-    from index.pages import hits_page
-
-    opened = _open(library, store, Path.cwd())
-    hits = opened.search(text, k=count)
-    rows = [
-        {
-            "match": round(hit.match, 4),
-            "file": opened.media[hit.shot.media].paths[0],
-            "start": float(hit.span.start),
-            "end": float(hit.span.end),
-            "shot": hit.id,
-            "move": hit.shot.look.move,
-            "size": hit.shot.look.size,
-            "parts": {name: round(value, 4) for name, value in hit.parts.items()},
-            "why": hit.why,
-        }
-        for hit in hits
-    ]
-    if sheet is not None:
-        sheet.write_text(hits_page(opened, text, hits), encoding="utf-8", errors="replace")
-        output.note(f"wrote {sheet}")
-
-    def show() -> None:
-        output.table(
-            ["match", "file", "from", "to", "move", "size", "shot", "why"],
-            [
-                (
-                    f"{r['match']:.2f}",
-                    r["file"],
-                    f"{r['start']:.2f}",
-                    f"{r['end']:.2f}",
-                    *(r[name] or "" for name in ("move", "size", "shot", "why")),
-                )
-                for r in rows
-            ],
-            right="match,from,to",
-        )
-
-    output.result(rows, show)
-
-
 def _planned(
     output: Output,
     script: Path,
@@ -166,7 +121,7 @@ def _planned(
     project = Project.for_script(script)
     base = script.resolve().parent
     library, store = _places(project, library, store, base)
-    opened = _open(library, store, base)
+    opened = open_library(library, store, base)
     fps = fps or Fraction(project.setting("fps") or 25)
     preset = preset or project.setting("preset") or "documentary"
     cut = plan(

@@ -40,7 +40,7 @@ def test_search_puts_the_right_shot_first(library: Library) -> None:
         assert names(library, hits)[0] == path
         assert len(hits) == 3
         assert [hit.match for hit in hits] == sorted((hit.match for hit in hits), reverse=True)
-        assert set(hits[0].parts) == {"embedding", "keywords"}
+        assert set(hits[0].parts) == {"embedding", "keywords", "text"}
         assert colour in hits[0].why
         assert hits[0].span in hits[0].shot.windows
 
