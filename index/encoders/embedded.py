@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from index.encoders.base import Calibration, FloatArray
 from index.encoders.graphs import efficientnet_lite2
 from index.encoders.labels import load_vectors, unit, vector_key
-from index.encoders.sessions import Session, open_session
+from index.encoders.sessions import Session, is_kept, open_session
 from index.encoders.tensors import read_torch_legacy
-from index.encoders.texts import TEXT_SIZE, encode_e5, encode_minilm, gloss, package_file
+from index.encoders.texts import MINILM_NETWORK, TEXT_SIZE, encode_e5, encode_minilm, gloss, package_file
 
 __all__ = ["EmbeddedEncoder"]
 
@@ -94,7 +94,8 @@ class EmbeddedEncoder:
         Raises:
             FootageError: if a text model is missing or damaged.
         """
-        encode_minilm(["ready"])
+        if not is_kept(MINILM_NETWORK):
+            encode_minilm(["ready"])
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: the networks are opened again where it arrives."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from functools import cache
@@ -11,7 +12,7 @@ from index.base import FootageError
 from index.encoders.base import Encoder
 from index.encoders.models import MODELS, list_models
 
-__all__ = ["load_encoder", "resolve"]
+__all__ = ["known_hash", "load_encoder", "prepare", "resolve"]
 
 
 def resolve(spec: str = "auto") -> tuple[str, str]:
@@ -50,11 +51,66 @@ def load_encoder(spec: str = "auto") -> Encoder:
     Raises:
         FootageError: if there is no such encoder, or its weights are missing, wrong or damaged.
     """
-    return _load(resolve(spec)[0])
+    name = resolve(spec)[0]
+    return _load(name, _stamp(name))
+
+
+def known_hash(spec: str) -> str | None:
+    """The hash of an encoder as its weights are now, without loading them; None where only loading tells.
+
+    A weights file is read again only if its size or time has changed.
+    """
+    if not spec.startswith("clip:") and spec != "embedded":
+        return None
+    try:
+        return load_encoder(spec).hash
+    except FootageError:
+        return None
+
+
+def prepare(spec: str) -> None:
+    """Make and keep what the first search with an encoder would otherwise wait for."""
+    if spec.startswith("clip:") or spec == "embedded":
+        with contextlib.suppress(FootageError):  # a search says what is missing
+            made = getattr(load_encoder(spec), "prepare", None)
+            if made is not None:
+                made()
+
+
+def _clip_parts(name: str) -> tuple[str, Path, str]:
+    """Architecture, weights and the name for ``montage models pull`` of a ``clip:`` encoder."""
+    for status in list_models():
+        if status.model.name == name:
+            return status.model.architecture, status.path, name
+    rest = name.partition(":")[2]
+    architecture, separator, path = rest.partition(".json:")
+    if separator:
+        return f"{architecture}.json", Path(path), ""
+    architecture, separator, path = rest.partition(":")
+    if not separator:
+        raise _unknown(name)
+    return architecture, Path(path), ""
+
+
+def _stamp(name: str) -> tuple[int, int] | None:
+    """Size and time of the weights of a ``clip:`` encoder: another file is another encoder."""
+    if not name.startswith("clip:"):
+        return None
+    with contextlib.suppress(OSError):
+        status = _clip_parts(name)[1].stat()
+        return status.st_size, status.st_mtime_ns
+    return None
+
+
+def _unknown(name: str) -> FootageError:
+    return FootageError(
+        f"unknown encoder {name!r}: use auto, embedded, {', '.join(MODELS)}, clip:ARCH:PATH or "
+        "python:MODULE:CLASS"
+    )
 
 
 @cache
-def _load(name: str) -> Encoder:
+def _load(name: str, stamp: tuple[int, int] | None) -> Encoder:
     kind, _, rest = name.partition(":")
     if name == "embedded":
         from index.encoders.embedded import EmbeddedEncoder
@@ -65,19 +121,8 @@ def _load(name: str) -> Encoder:
     if kind == "clip" and rest:
         from index.encoders.clip import ClipEncoder
 
-        for status in list_models():
-            if status.model.name == name:
-                return ClipEncoder(name, status.model.architecture, status.path, pull=name)
-        architecture, separator, path = rest.partition(".json:")
-        if separator:
-            return ClipEncoder(name, f"{architecture}.json", Path(path))
-        architecture, separator, path = rest.partition(":")
-        if separator:
-            return ClipEncoder(name, architecture, Path(path))
-    raise FootageError(
-        f"unknown encoder {name!r}: use auto, embedded, {', '.join(MODELS)}, clip:ARCH:PATH or "
-        "python:MODULE:CLASS"
-    )
+        return ClipEncoder(name, *_clip_parts(name))
+    raise _unknown(name)
 
 
 def _from_python(place: str) -> Encoder:

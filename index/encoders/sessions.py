@@ -22,7 +22,7 @@ from index.encoders.base import FloatArray
 from index.encoders.graphs import Network
 from index.encoders.models import model_folder
 
-__all__ = ["Session", "keep_file", "kept_file", "kept_folder", "open_session", "use_threads"]
+__all__ = ["Session", "is_kept", "keep_file", "kept_file", "kept_folder", "open_session", "use_threads"]
 
 FORMAT = 1
 """Changes whenever the graph of the same weights would."""
@@ -64,8 +64,17 @@ def keep_file(name: str, content: bytes) -> None:
             part.unlink()
 
 
+def is_kept(network: str) -> bool:
+    """Whether there is a graph under this name, whole or damaged."""
+    return (kept_folder() / _file(network)).is_file()
+
+
+def _file(network: str) -> str:
+    return f"{network}-{FORMAT}.network"
+
+
 def _network(name: str, build: Callable[[], Network]) -> Network:
-    file = f"{name}-{FORMAT}.network"
+    file = _file(name)
     kept = kept_file(file)
     if kept is not None:
         head, _, model = kept.partition(b"\n")

