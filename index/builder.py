@@ -101,7 +101,11 @@ def build_index(
         finally:
             record.close()
     library = Library.open(root, store=store)
-    if not isinstance(encoder, str):
+    if isinstance(encoder, str):
+        from index.encoders.registry import prepare
+
+        prepare(library.encoder_spec)
+    else:
         library.use_encoder(encoder)
     if not library.shots:
         reasons = [f"{problem.path}: {problem.reason}" for problem in library.problems]
@@ -214,7 +218,11 @@ class _Build:
     def _same_encoder(self) -> bool:
         if self._store.meta("detector") != self._detector or self._store.meta("encoder") != self._spec:
             return False
-        return self._given is None or self._given.hash == self._store.meta("encoder_hash")
+        if self._given is not None:
+            return self._given.hash == self._store.meta("encoder_hash")
+        from index.encoders.registry import known_hash
+
+        return known_hash(self._spec) in (None, self._store.meta("encoder_hash"))
 
     def _adopt(self, pool: WorkerPool | RayPool) -> None:
         """Take the encoder that the workers have as the index's own."""
