@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from index.base import FootageError
+from index.connection import Connection, explain
 from index.encoders.base import FloatArray
-from index.measure import Measurement
 from index.records import (
     PATH_COLUMNS,
     SHOT_COLUMNS,
@@ -35,6 +36,9 @@ from index.records import (
     to_json,
 )
 from index.values import Media, Problem, Shot
+
+if TYPE_CHECKING:
+    from index.measure import Measurement
 
 __all__ = ["FILE_NAME", "Passage", "PathRow", "Store"]
 
@@ -103,27 +107,26 @@ class Store:
                 self._migrate()
             elif version < len(_MIGRATIONS):
                 raise FootageError(f"{str(file)!r} holds no library yet: run montage build-index")
-        except sqlite3.OperationalError as error:
-            raise _not_written(file, error) from error
+            self._db.file = file
         except sqlite3.DatabaseError as error:
-            raise FootageError(
-                f"{str(file)!r} cannot be read as a library ({error}): delete it and index again"
-            ) from error
+            raise explain(file, error) from error
 
-    def _connect(self, write: bool) -> sqlite3.Connection:
+    def _connect(self, write: bool) -> Connection:
         if write:
-            db = sqlite3.connect(self.file, isolation_level=None, timeout=30)
+            db = sqlite3.connect(self.file, isolation_level=None, timeout=30, factory=Connection)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA foreign_keys = ON")
             return db
         uri = self.file.absolute().as_uri()
         try:
-            db = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=30, check_same_thread=False)
+            db = sqlite3.connect(
+                f"{uri}?mode=ro", uri=True, timeout=30, check_same_thread=False, factory=Connection
+            )
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError:
             # On read-only media a WAL file cannot be opened in the usual way; nobody can write there either.
-            db = sqlite3.connect(f"{uri}?immutable=1", uri=True, check_same_thread=False)
+            db = sqlite3.connect(f"{uri}?immutable=1", uri=True, check_same_thread=False, factory=Connection)
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         return db
 
@@ -153,20 +156,17 @@ class Store:
         Raises:
             FootageError: if it cannot be written, for instance because the disk is full.
         """
+        self._db.execute("BEGIN IMMEDIATE")
+        self._changed.clear()
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._changed.clear()
-            try:
-                yield
-                if self._changed:
-                    self.set_meta({f"mark of {what}": secrets.token_hex(8) for what in self._changed})
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # on a full disk SQLite may have gone back by itself
-                    self._db.execute("ROLLBACK")
-                raise
-        except sqlite3.OperationalError as error:
-            raise _not_written(self.file, error) from error
+            yield
+            if self._changed:
+                self.set_meta({f"mark of {what}": secrets.token_hex(8) for what in self._changed})
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # on a full disk SQLite may have gone back by itself
+                self._db.execute("ROLLBACK")
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -459,15 +459,10 @@ def _bring_up_to_date(file: Path) -> None:
     """
     try:
         Store(file, write=True).close()
-    except sqlite3.OperationalError as error:
+    except FootageError as error:
+        if not isinstance(error.__cause__, sqlite3.OperationalError):
+            raise
         raise FootageError(
-            f"{str(file)!r} was written by an older montage and cannot be brought up to date ({error}): "
-            "run montage build-index with --store in a folder that can be written"
+            f"{str(file)!r} was written by an older montage and cannot be brought up to date "
+            f"({error.__cause__}): run montage build-index with --store in a folder that can be written"
         ) from error
-
-
-def _not_written(file: Path, error: sqlite3.Error) -> FootageError:
-    return FootageError(
-        f"the index {str(file)!r} cannot be used ({error}): what it held is kept; see that its disk has room "
-        "and may be written to, or choose another place with --store DIR, then run it again"
-    )
