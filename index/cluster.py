@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from index.base import FootageError
+from index.limits import Limits
 from index.nodes import Place, check_address, check_node, inspector, no_cluster, sample_file
 from index.pool import WorkerPool
 from index.shards import Origin, clear_partial, read_shard, write_shard
@@ -68,7 +69,8 @@ class RayPool:
     this machine), ``"HOST:PORT"`` or ``"ray://HOST:PORT"``. A program that has called ``ray.init`` itself
     keeps its own connection. Nothing is started before it is needed. ``shards`` is the folder on the shared
     file system that shards go to; each is removed once the next event is asked for, unless ``keep`` is set.
-    ``workers`` is how many to start, by default one for each processor of the cluster.
+    ``workers`` is how many to start, by default one for each processor of the cluster; ``limits`` are those
+    of one file, as on one machine.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class RayPool:
         root: Path,
         shards: Path,
         workers: int | None = None,
+        limits: Limits | None = None,
         keep: bool = False,
     ) -> None:
         self._setup = replace(setup, threads=1)
@@ -86,6 +89,7 @@ class RayPool:
         self._root = root
         self._shards = shards
         self._workers = workers
+        self._limits = limits
         self._keep = keep
         self._ray: Any = None
         self._ours = False
@@ -110,9 +114,9 @@ class RayPool:
                     self._ray.kill(hand.actor)
             if self._ours:
                 self._ray.shutdown()
+        with contextlib.suppress(OSError):
             (self._shards / self._token).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                self._shards.rmdir()  # unless there are shards in it
+            self._shards.rmdir()  # unless there are shards in it
 
     def identity(self) -> Identity:
         """Which encoder the workers use; starts one to ask it.
@@ -280,7 +284,7 @@ class RayPool:
         actor = (
             self._ray.remote(_Worker)
             .options(num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")
-            .remote(self._setup, self._place().plain())
+            .remote(self._setup, self._limits, self._place().plain())
         )
         hand = _Hand(actor)
         self._hands.append(hand)
@@ -319,7 +323,7 @@ class RayPool:
                 kind, value = self._ray.get(reference)
             except self._ray.exceptions.RayError as error:
                 self._dismiss(hand)
-                ended.append((job, "lost", f"the worker that measured it was lost ({_first_line(error)})"))
+                ended.append((job, "lost", f"the worker that measured it was lost ({_last_line(error)})"))
                 continue
             if kind == "fatal":
                 raise FootageError(value)
@@ -335,7 +339,7 @@ class RayPool:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
                 raise FootageError(
-                    f"workers cannot be started on the Ray cluster: {_first_line(error)}"
+                    f"workers cannot be started on the Ray cluster: {_last_line(error)}"
                 ) from error
             return
         if node not in self._looked_at:  # it has come later than the others
@@ -363,10 +367,10 @@ class RayPool:
 class _Worker:
     """The actor: one worker process, and the shards of what it measures."""
 
-    def __init__(self, setup: Setup, place: dict[str, Any]) -> None:
+    def __init__(self, setup: Setup, limits: Limits | None, place: dict[str, Any]) -> None:
         self._place = place
         self._found = inspector()(place)
-        self._pool = WorkerPool(setup, 1)
+        self._pool = WorkerPool(setup, 1, limits)
         self._setup = setup
 
     def ready(self) -> tuple[str, dict[str, Any], Identity | str]:
@@ -394,5 +398,7 @@ class _Worker:
         return "crashed", "its worker gave no answer"
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def _last_line(error: Exception) -> str:
+    """Where Ray says what was wrong, below the traces of its own."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

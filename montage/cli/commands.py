@@ -154,9 +154,23 @@ def cli() -> None:
     show_default=True,
     help="How boundaries between shots are found.",
 )
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Measure on a Ray cluster: local, auto, HOST:PORT or ray://HOST:PORT; --workers is then how many "
+    "over all of it. [needs the extra ray]",
+)
+@click.option("--keep-shards", is_flag=True, help="Keep what the cluster's workers wrote, once it is merged.")
 @output_options
 def build_index(
-    footage: Path, encoder: str, workers: int | None, store: Path | None, detector: str, output: Output
+    footage: Path,
+    encoder: str,
+    workers: int | None,
+    store: Path | None,
+    detector: str,
+    ray: str | None,
+    keep_shards: bool,
+    output: Output,
 ) -> None:
     """Index a folder of footage; a second run does only what changed.
 
@@ -165,7 +179,7 @@ def build_index(
     """
     from montage.cli.work import run_build_index
 
-    run_build_index(footage, encoder, workers, store, detector, output)
+    run_build_index(footage, encoder, workers, store, detector, output, ray=ray, keep_shards=keep_shards)
 
 
 @cli.command()

@@ -30,7 +30,15 @@ def _say_encoder(spec: str, output: Output) -> None:
 
 
 def run_build_index(
-    footage: Path, encoder: str, workers: int | None, store: Path | None, detector: str, output: Output
+    footage: Path,
+    encoder: str,
+    workers: int | None,
+    store: Path | None,
+    detector: str,
+    output: Output,
+    *,
+    ray: str | None = None,
+    keep_shards: bool = False,
 ) -> None:
     """Build or refresh an index and say what was done."""
     from index.builder import build_index
@@ -46,7 +54,14 @@ def run_build_index(
             output.detail(f"{event.kind} {printable(event.path)}")
 
         library = build_index(
-            footage, encoder=encoder, workers=workers, store=store, detector=detector, progress=progress
+            footage,
+            encoder=encoder,
+            workers=workers,
+            store=store,
+            detector=detector,
+            progress=progress,
+            ray=ray,
+            keep_shards=keep_shards,
         )
     seconds = time.monotonic() - began
     footage_seconds = sum(float(media.duration) for media in library.media.values())
