@@ -43,8 +43,10 @@ _CONTAINERS = (
 )
 """Demuxers that read one file. Playlists (HLS, DASH, concat) would read others, so they are left out."""
 
-_LISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"<?xml", b"<smil", b"[playlist]", b"[Reference]")
-_LISTS += (b"RTSPtext", b"http:", b"https:", b"rtsp:", b"file ", b"file:")
+_LISTS = (
+    *(b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"<?xml", b"<smil", b"[playlist]", b"[Reference]"),
+    *(b"RTSPtext", b"http:", b"https:", b"rtsp:", b"file ", b"file:"),
+)
 """How files begin that only name others: playlists, scripts, descriptions of streams."""
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
