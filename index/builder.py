@@ -16,6 +16,7 @@ from index.base import FootageError, content_id
 from index.duplicates import duplicate_groups
 from index.encoders.base import Encoder
 from index.library import Library, store_folder
+from index.limits import Limits
 from index.pool import WorkerPool
 from index.probe import VIDEO_SUFFIXES, plain_reason
 from index.scan import Found, Scan, scan_folder
@@ -31,7 +32,7 @@ __all__ = ["IndexEvent", "build_index"]
 
 EventKind = Literal["found", "started", "done", "reused", "problem", "removed", "note"]
 
-_AGAIN = -1
+_AGAIN = -(1 << 63)
 """Stands for the time of a file that is to be tried again, whatever its own time is."""
 
 
@@ -61,14 +62,16 @@ def build_index(
     progress: Callable[[IndexEvent], None] | None = None,
     ray: str | None = None,
     keep_shards: bool = False,
+    limits: Limits | None = None,
 ) -> Library:
     """Index the footage in ``folder``, or bring its index up to date, and open it.
 
     Only what was added, changed, renamed or removed costs anything. Every file is measured in one of
     ``workers`` processes (default: one a core) and written in one transaction, so that a build that is
-    killed goes on where it was. A file that is no footage, or crashes the decoder, becomes a ``Problem`` of
-    the library. With another encoder than before, all footage is measured anew. ``store`` is the folder of
-    the index, ``FOLDER/.montage`` by default.
+    killed goes on where it was. A file that is no footage, crashes the decoder, or goes beyond ``limits``
+    (of time and memory) becomes a ``Problem`` of the library. With another
+    encoder than before, all footage is measured anew. ``store`` is the folder of the index,
+    ``FOLDER/.montage`` by default.
 
     With ``ray`` the workers are those of a Ray cluster (``index.cluster.RayPool``): ``"local"`` starts one on
     this machine, ``"auto"``, ``HOST:PORT`` or ``"ray://HOST:PORT"`` joins one that runs. They write Parquet
@@ -77,6 +80,7 @@ def build_index(
     Raises:
         FootageError: if the folder holds no usable footage or cannot be read, the encoder cannot be loaded,
             the index cannot be written, another build is under way, or the cluster is not fit for the work.
+            What was indexed before is kept.
     """
     root = Path(os.path.abspath(folder))
     scan = scan_folder(root)
@@ -88,15 +92,22 @@ def build_index(
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FootageError(
-            f"the index cannot be written to {str(place)!r} ({error.strerror}): "
-            "choose a place with --store DIR"
-        ) from error
+        raise _not_writable(place, error) from error
     with _lock(place):
         record = Store(place / FILE_NAME, write=True)
         try:
             _Build(
-                root, store is not None, record, scan, encoder, workers, detector, progress, ray, keep_shards
+                root,
+                store is not None,
+                record,
+                scan,
+                encoder,
+                workers,
+                detector,
+                progress,
+                ray,
+                keep_shards,
+                limits,
             ).run()
         finally:
             record.close()
@@ -126,6 +137,7 @@ class _Build:
         progress: Callable[[IndexEvent], None] | None,
         ray: str | None,
         keep_shards: bool,
+        limits: Limits | None,
     ) -> None:
         self._root = root
         self._apart = apart
@@ -140,6 +152,7 @@ class _Build:
         self._asked = workers
         self._ray = ray
         self._keep_shards = keep_shards
+        self._limits = limits
         if isinstance(encoder, str):
             from index.encoders.registry import resolve
 
@@ -166,6 +179,11 @@ class _Build:
         self._durations = self._store.durations()
         self._tell("found", "")
         known = self._known = self._store.paths()
+        if known and not self._scan.files and not self._scan.problems:
+            raise FootageError(
+                f"{str(self._root)!r} is empty now, and its index knows {len(known)} files: is its disk "
+                f"there? nothing was changed; to forget these files, delete {str(self._store.file.parent)!r}"
+            )
         with self._pool() as pool:
             if not self._same_encoder():
                 self._adopt(pool)
@@ -184,7 +202,7 @@ class _Build:
 
     def _pool(self) -> WorkerPool | RayPool:
         if self._ray is None:
-            return WorkerPool(self._setup, self._workers)
+            return WorkerPool(self._setup, self._workers, self._limits)
         from index.cluster import RayPool
 
         shards = self._store.file.parent / SHARDS
@@ -194,6 +212,7 @@ class _Build:
             root=self._root,
             shards=shards,
             workers=self._asked,
+            limits=self._limits,
             keep=self._keep_shards,
         )
 
@@ -275,7 +294,7 @@ class _Build:
                 links[content].append(file)
             else:
                 links[content] = []
-                jobs.append((Job(file.path, os.fspath(self._root), content), file))
+                jobs.append((Job(file.path, os.fspath(self._root), content, file.size), file))
         return jobs, links
 
     def _measure(
@@ -299,9 +318,22 @@ class _Build:
                 for copy in links[job.content]:
                     self._reuse(copy, job.content, None)
             else:
-                again = kind == "crashed"
+                if not self._root.is_dir():
+                    raise FootageError(
+                        f"the folder {str(self._root)!r} is not there any more: it was moved or its disk was "
+                        "taken away while it was indexed; index it again where it is now"
+                    )
                 for one in (file, *links[job.content]):
+                    again = kind == "crashed" or not self._is_as_found(one)
                     self._bad(one, _without_path(str(value), self._root, job.path), again=again)
+
+    def _is_as_found(self, file: Found) -> bool:
+        """Whether a file is still what the walk through the folder met: else it is to be tried again."""
+        try:
+            status = os.stat(os.path.join(self._root, file.path))
+        except OSError:
+            return False
+        return (status.st_size, status.st_mtime_ns) == (file.size, file.mtime)
 
     def _row(
         self, file: Found, media: str | None, reason: str = "", *, again: bool = False
@@ -383,22 +415,33 @@ def _nothing(root: Path, scan: Scan, reasons: list[str]) -> str:
     return f"no usable footage in {str(root)!r}: {what} (looked for {looked}){shown}{more}"
 
 
+def _not_writable(place: Path, error: OSError) -> FootageError:
+    return FootageError(
+        f"the index cannot be written to {str(place)!r} ({error.strerror}): choose a place with --store DIR"
+    )
+
+
 @contextlib.contextmanager
 def _lock(place: Path) -> Iterator[None]:
     """Hold the index for writing; the system lets go of it when this process ends, however it ends."""
-    file = open(place / "lock", "a+", encoding="utf-8")  # noqa: SIM115
+    try:
+        file = open(place / "lock", "a+", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise _not_writable(place, error) from error
     try:
         if not _take(file):
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise FootageError(f"the index {str(place)!r} is being built by {holder}: wait for it or stop it")
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without a name
+            file.seek(0)
+            file.truncate()
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
         yield
     finally:
-        file.close()
+        with contextlib.suppress(OSError):
+            file.close()
 
 
 def _take(file: IO[str]) -> bool:
