@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,9 @@ def output_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(*arguments: Any, as_json: bool, quiet: bool, verbose: bool, **options: Any) -> None:
-        command(*arguments, output=Output(as_json, quiet, verbose), **options)
+        output = Output(as_json, quiet, verbose)
+        with _spoken(output):
+            command(*arguments, output=output, **options)
 
     for option in (
         click.option("-v", "--verbose", is_flag=True, help="Say more; show where an unexpected error arose."),
@@ -33,6 +36,32 @@ def output_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         wrapped = option(wrapped)
     return wrapped
+
+
+class _Speaker(logging.Handler):
+    """Shows what the library has to say as notes."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(logging.INFO)
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line a record."""
+        self._output.note(printable(record.getMessage()))
+
+
+@contextmanager
+def _spoken(output: Output) -> Iterator[None]:
+    """While a command runs, what takes long in the indexer is said on standard error."""
+    logger = logging.getLogger("index")
+    before, speaker = logger.level, _Speaker(output)
+    logger.addHandler(speaker)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(speaker)
+        logger.setLevel(before)
 
 
 class Output:
