@@ -34,16 +34,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote
 
 import numpy as np
 
 from index.base import FootageError
-from index.measure import Measurement
 from index.store import PathRow, Store
 from index.values import Media, Shot
 from index.worker import Identity
+
+if TYPE_CHECKING:
+    from index.measure import Measurement
 
 __all__ = [
     "SHARDS",
@@ -205,6 +207,8 @@ def read_shard(path: Path | str) -> Iterator[tuple[Origin, Measurement]]:
 
 
 def _measurement(table: Any, row: int) -> tuple[Origin, Measurement]:
+    from index.measure import Measurement
+
     def value(column: str) -> Any:
         return table.column(column)[row].as_py()
 
