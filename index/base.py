@@ -23,6 +23,7 @@ __all__ = [
     "FILM_MARK",
     "FootageError",
     "Span",
+    "StorageError",
     "content_id",
     "ffmpeg_path",
     "file_sha256",
@@ -40,6 +41,10 @@ SAMPLE_PLACES = 16
 
 class FootageError(Exception):
     """Something is wrong with footage, an index or an encoder: says what, where and what to do next."""
+
+
+class StorageError(FootageError):
+    """An index cannot be written or read for no fault of the footage: a full disk, a damaged file."""
 
 
 def to_seconds(value: Fraction | int | float | str) -> Fraction:

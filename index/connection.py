@@ -7,30 +7,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from index.base import FootageError
+from index.base import StorageError
 
 __all__ = ["Connection", "explain"]
 
 Result = TypeVar("Result")
 
 
-def explain(file: Path, error: sqlite3.Error) -> FootageError:
+def explain(file: Path, error: sqlite3.Error) -> StorageError:
     """What went wrong with a library's file, in words."""
     if type(error) is sqlite3.DatabaseError:  # damaged, or no database: others have classes of their own
-        return FootageError(f"{str(file)!r} cannot be read as a library ({error}): delete it and index again")
-    return FootageError(
+        return StorageError(f"{str(file)!r} cannot be read as a library ({error}): delete it and index again")
+    return StorageError(
         f"the index {str(file)!r} cannot be used ({error}): what it held is kept; see that its disk has room "
         "and may be written to, or choose another place with --store DIR, then run it again"
     )
 
 
 class Connection(sqlite3.Connection):
-    """A connection whose errors are ``FootageError``s once ``file`` is set."""
+    """A connection whose errors are ``StorageError``s once ``file`` is set."""
 
     file: Path | None = None
 
     def cursor(self, factory: Any = None) -> Any:
-        """A cursor whose errors are ``FootageError``s."""
+        """A cursor whose errors are ``StorageError``s."""
         return super().cursor(_Cursor if factory is None else factory)
 
     def execute(self, *arguments: Any) -> Any:

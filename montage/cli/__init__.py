@@ -20,10 +20,10 @@ BAD_INPUT = 2
 
 def _exit_code(error: Exception) -> int:
     from generate.base import GenerationError
-    from index.base import FootageError
+    from index.base import FootageError, StorageError
     from montage.values import FilmError, MontageError
 
-    if isinstance(error, (FilmError, GenerationError)):
+    if isinstance(error, (FilmError, GenerationError, StorageError)):
         return FAILED
     return BAD_INPUT if isinstance(error, (FootageError, MontageError)) else FAILED
 
