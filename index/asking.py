@@ -194,7 +194,8 @@ def _in_folders(folders: Iterable[str], facts: MediaFacts) -> NDArray[np.bool_]:
         )
         if not within.any():
             there = {path.rpartition("/")[0] for paths in facts.paths for path in paths} - {""}
-            raise FootageError(f"no footage lies in the folder {folder!r}: choose from {_some(there)}")
+            choices = f"choose from {_some(there)}" if there else "it has no folders"
+            raise FootageError(f"no footage lies in the folder {folder!r}: {choices}")
         out |= within
     return out
 
@@ -221,4 +222,4 @@ def _licensed(licences: Iterable[str], facts: MediaFacts) -> NDArray[np.bool_]:
 def _some(names: set[str], most: int = 12) -> str:
     shown = sorted(names)
     more = f" and {len(shown) - most} more" if len(shown) > most else ""
-    return ", ".join(repr(name) for name in shown[:most]) + more if shown else "none: there is none"
+    return ", ".join(repr(name) for name in shown[:most]) + more

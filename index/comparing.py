@@ -16,12 +16,14 @@ from index.space import State
 from index.vectors import Rows
 from index.wordbook import Met
 
-__all__ = ["Likeness", "Part", "Ranking", "Sketch", "Text", "ranked", "together"]
+__all__ = ["Likeness", "Part", "Ranking", "Sketch", "Text", "ranked", "texts_of", "together"]
 
 SHORTLIST = 2_000
 """Windows that each part of a query proposes in a large library."""
 MOST_NAMED = 5_000
 """Windows that are proposed because words meet; where there are more, FAISS chooses among them, too."""
+TOGETHER = 64
+"""Texts that are encoded and multiplied at once."""
 FEW = 256
 """Windows that are put in order at first: more only when these did not do."""
 Mask = NDArray[np.bool_]
@@ -49,8 +51,8 @@ class Part(Protocol):
     wanted: bool
     """False for what is not to be shown."""
 
-    def propose(self, keep: Mask | None) -> Rows | None:
-        """Rows worth comparing, all within ``keep``; None for all."""
+    def propose(self) -> Rows | None:
+        """Rows worth comparing, all that the filters leave; None for all rows."""
 
     def compare(self, rows: Rows | None) -> Ranking:
         """How well these rows, or all, fit this part."""
@@ -64,56 +66,105 @@ class Text:
         state: State,
         text: str,
         language: str,
+        *,
         query: FloatArray,
+        near: Rows | None,
+        products: FloatArray | None,
+        keep: Mask | None,
         name: str = "text",
         weight: float = 1.0,
     ) -> None:
-        """``query`` is the text's, of ``State.queries``."""
+        """``texts_of`` makes several at once, which is quicker."""
         self.name, self.weight, self.wanted = name, weight, name == "text"
-        self._state, self._language, self._query = state, language, query
+        self._vectors = state.vectors(language)
+        self._query, self._near, self._products, self._keep = query, near, products, keep
+        self._likely = state.likely
+        self._written = state.words.has_texts
         self._met = state.words.meet(text, language)
 
-    def propose(self, keep: Mask | None) -> Rows | None:
+    def propose(self) -> Rows | None:
         """The nearest, and those whose words are met."""
-        vectors = self._state.vectors(self._language)
-        (near,) = vectors.near(self._query[None], SHORTLIST, keep)
+        near, keep = self._near, self._keep
         if near is None or (keep is not None and len(near) == np.count_nonzero(keep)):
             return near
         named = self._met.rows()
         if keep is not None:
             named = named[keep[named]]
         if len(named) > MOST_NAMED:
-            among = np.zeros(len(vectors), np.bool_)
+            among = np.zeros(len(self._vectors), np.bool_)
             among[named] = True
-            (chosen,) = vectors.near(self._query[None], SHORTLIST, among)
+            (chosen,) = self._vectors.near(self._query[None], SHORTLIST, among)
             near = near if chosen is None else np.union1d(near, chosen)
         return np.union1d(near, named[:MOST_NAMED])
 
     def compare(self, rows: Rows | None) -> Ranking:
         """The embedding's probability, raised by words (``index.calibration.fuse``)."""
-        ahead = self._state.vectors(self._language).take(rows) @ self._query
-        embedding = self._state.likely(np.asarray(ahead, np.float32))
-        words, said = self._met.words(rows), self._met.texts(rows)
+        if self._products is None:
+            ahead = np.asarray(self._vectors.take(rows) @ self._query, np.float32)
+        else:
+            ahead = self._products if rows is None else self._products[rows]
+        embedding = self._likely(ahead)
+        words = self._met.words(rows)
         parts = {"embedding": embedding, "keywords": words}
-        if self._state.words.has_texts:
-            parts["text"] = said
-        return Ranking(rows, fuse(embedding, np.maximum(words, said)), parts, self._met)
+        if self._written:
+            parts["text"] = self._met.texts(rows)
+            words = np.maximum(words, parts["text"])
+        return Ranking(rows, fuse(embedding, words), parts, self._met)
+
+
+def texts_of(
+    state: State,
+    texts: Sequence[str],
+    languages: Sequence[str],
+    keep: Mask | None,
+    *,
+    name: str = "text",
+    weight: float = 1.0,
+) -> Iterator[Text]:
+    """Texts as parts of queries, in order. Many are encoded, proposed and multiplied together."""
+    for start in range(0, len(texts), TOGETHER):
+        some, spoken = texts[start : start + TOGETHER], languages[start : start + TOGETHER]
+        found: list[tuple[FloatArray, Rows | None, FloatArray | None] | None] = [None] * len(some)
+        for language in dict.fromkeys(spoken):
+            places = [place for place, other in enumerate(spoken) if other == language]
+            queries = state.queries([some[place] for place in places], language)
+            vectors = state.vectors(language)
+            near = vectors.near(queries, SHORTLIST, keep)
+            whole = vectors.take() @ queries.T if vectors.exact else None
+            for number, place in enumerate(places):
+                product = None if whole is None else np.ascontiguousarray(whole[:, number])
+                found[place] = queries[number], near[number], product
+        for text, language, made in zip(some, spoken, found, strict=True):
+            assert made is not None
+            query, rows, product = made
+            yield Text(
+                *(state, text, language),
+                query=query,
+                near=rows,
+                products=product,
+                keep=keep,
+                name=name,
+                weight=weight,
+            )
 
 
 class Likeness:
     """A picture or a shot that the footage is like: its cosine, where 0 is as like as any window of the
     library is on average, and 1 is the same."""
 
-    def __init__(self, state: State, vector: FloatArray, language: str, name: str, weight: float) -> None:
+    def __init__(
+        self, state: State, vector: FloatArray, language: str, keep: Mask | None, name: str, weight: float
+    ) -> None:
         """``vector`` (D,) is L2-normalised, in the space of the language's texts."""
+        self._keep = keep
         self.name, self.weight, self.wanted = name, weight, name != "unlike"
         self._vectors = state.vectors(language)
         self._query = np.append(vector, np.float32(0.0)).astype(np.float32)
         self._usual = float(vector @ self._vectors.centre)
 
-    def propose(self, keep: Mask | None) -> Rows | None:
+    def propose(self) -> Rows | None:
         """The nearest."""
-        (near,) = self._vectors.near(self._query[None], SHORTLIST, keep)
+        (near,) = self._vectors.near(self._query[None], SHORTLIST, self._keep)
         return near
 
     def compare(self, rows: Rows | None) -> Ranking:
@@ -129,15 +180,15 @@ class Sketch:
 
     name, wanted = "sketch", True
 
-    def __init__(self, state: State, layout: FloatArray, weight: float) -> None:
+    def __init__(self, state: State, layout: FloatArray, keep: Mask | None, weight: float) -> None:
         """``layout`` is one of ``index.pictures.colour_layout``."""
-        self.weight = weight
+        self.weight, self._keep = weight, keep
         self._catalogue = state.catalogue
         self._shots = alike(layout, state.layouts)
 
-    def propose(self, keep: Mask | None) -> Rows | None:
+    def propose(self) -> Rows | None:
         """The windows of the shots that are most alike."""
-        shots = self._shots
+        shots, keep = self._shots, self._keep
         if keep is not None:
             kept = np.zeros(len(shots), np.bool_)
             kept[self._catalogue.shot_of_row[keep]] = True
@@ -153,13 +204,13 @@ class Sketch:
         return Ranking(rows, found, {self.name: found})
 
 
-def together(parts: Sequence[Part], keep: Mask | None) -> Ranking:
+def together(parts: Sequence[Part]) -> Ranking:
     """The windows that any wanted part proposes, compared by all.
 
     The match is the weighted geometric mean of what is wanted, times 1 less each part that is not, to the
     power of its weight.
     """
-    proposals = [part.propose(keep) for part in parts if part.wanted]
+    proposals = [part.propose() for part in parts if part.wanted]
     given = [one for one in proposals if one is not None]
     rows = np.unique(np.concatenate(given)) if len(given) == len(proposals) else None
     rankings = [part.compare(rows) for part in parts]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import struct
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -87,9 +87,8 @@ def new_file(path: Path) -> Any:
         with contextlib.suppress(OSError):
             if time.time() - old.stat().st_mtime > _STALE:
                 old.unlink()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".part")
-    os.close(handle)
-    part = Path(name)
+    part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    part.touch(exist_ok=False)
     try:
         yield part
         os.replace(part, path)
@@ -120,7 +119,7 @@ def _load(path: Path, fingerprint: str, unchecked: frozenset[str]) -> Arrays | N
     if facts is None:
         return None
     try:
-        data: NDArray[np.uint8] = np.memmap(path, np.uint8, mode="r")
+        data: NDArray[np.uint8] = np.memmap(path, np.uint8, mode="r").view(np.ndarray)
         found = {}
         for name, part in facts["arrays"].items():
             kind, shape = np.dtype(part["kind"]), tuple(part["shape"])

@@ -8,17 +8,18 @@ logistic model. In a large library FAISS and the words propose windows, and thes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.asking import Filters, Query, kept_rows
 from index.base import FootageError, Span
 from index.calibration import calibrated, fuse
-from index.comparing import Likeness, Part, Ranking, Sketch, Text, ranked, together
+from index.comparing import Likeness, Part, Ranking, Sketch, ranked, texts_of, together
 from index.encoders.base import FloatArray
 from index.encoders.labels import unit
 from index.languages import language_of
@@ -145,6 +146,7 @@ class Matcher:
             FootageError: if the encoder cannot be loaded.
             ValueError: if there are not as many languages as texts.
         """
+        _same_number(texts, languages)
         return self._safely(lambda: self._match(texts, languages))
 
     def _match(self, texts: Sequence[str], languages: Sequence[str]) -> Matches:
@@ -161,9 +163,9 @@ class Matcher:
         names = ("embedding", "keywords", "text")[: 3 if self._state.words.has_texts else 2]
         parts = {name: np.zeros((len(texts), len(order)), np.float32) for name in names}
         match = np.zeros((len(texts), len(order)), np.float32)
-        for number, text in enumerate(self._texts(texts, languages)):
-            if not len(order):
-                continue
+        if not len(order):
+            return Matches(match, parts, rows)
+        for number, text in enumerate(texts_of(self._state, texts, languages, None)):
             ranking = text.compare(None)
             match[number] = ranking.match[order]
             for name in names:
@@ -185,17 +187,6 @@ class Matcher:
             self._library.encoder, state.texts([text], language), state.background(language), windows
         )
         return np.asarray(found[0], np.float32)
-
-    def _texts(self, texts: Sequence[str], languages: Sequence[str]) -> Iterator[Text]:
-        """The texts as parts of queries; those of one language go through the text model together."""
-        if len(texts) != len(languages):
-            raise ValueError(f"{len(texts)} texts but {len(languages)} languages")
-        queries = {}
-        for language in dict.fromkeys(languages):
-            same = [text for text, other in zip(texts, languages, strict=True) if other == language]
-            queries[language] = iter(self._state.queries(same, language))
-        for text, language in zip(texts, languages, strict=True):
-            yield Text(self._state, text, language, next(queries[language]))
 
     # -- search ----------------------------------------------------------------------------------------
 
@@ -229,7 +220,7 @@ class Matcher:
             return []
         told = " ".join((query.text, *query.without))
         language = query.language or language or language_of(told)
-        ranking = together(self._parts(query, language), keep)
+        ranking = together(self._parts(query, language, keep))
         hits: list[Hit] = []
         asked = [self._shot(one) for one in (*query.like, *query.unlike)]
         seen = {name for shot in asked for name in _names(shot)}
@@ -253,13 +244,12 @@ class Matcher:
             )
         return self._library.shots[name]
 
-    def _parts(self, query: Query, language: str) -> list[Part]:
+    def _parts(self, query: Query, language: str, keep: NDArray[np.bool_] | None) -> list[Part]:
         state, encoder = self._state, self._library.encoder
         parts: list[Part] = []
         for name, texts in (("text", [query.text] if query.text.strip() else []), ("without", query.without)):
-            vectors = state.queries(texts, language) if texts else ()
-            for text, vector in zip(texts, vectors, strict=True):
-                parts.append(Text(state, text, language, vector, name, query.weight(name)))
+            spoken, weight = [language] * len(texts), query.weight(name)
+            parts += texts_of(state, texts, spoken, keep, name=name, weight=weight)
         for name, shots in (("like", query.like), ("unlike", query.unlike)):
             for shot in map(self._shot, shots):
                 place = state.catalogue.place_of(shot.id)
@@ -268,13 +258,13 @@ class Matcher:
                 rows = state.catalogue.rows_of(place)
                 windows = state.vectors(language).take(np.arange(rows.start, rows.stop))[:, :-1]
                 vector = unit(windows.mean(axis=0))
-                parts.append(Likeness(state, vector, language, name, query.weight(name)))
+                parts.append(Likeness(state, vector, language, keep, name, query.weight(name)))
         for path in query.images:
             features = encoder.encode_images([on_grey(read_picture(path))])
             vector = encoder.project(features, language)[0]
-            parts.append(Likeness(state, vector, language, "image", query.weight("image")))
+            parts.append(Likeness(state, vector, language, keep, "image", query.weight("image")))
         for path in query.sketches:
-            parts.append(Sketch(state, colour_layout(read_picture(path)), query.weight("sketch")))
+            parts.append(Sketch(state, colour_layout(read_picture(path)), keep, query.weight("sketch")))
         return parts
 
     def candidates(
@@ -290,6 +280,7 @@ class Matcher:
             FootageError: if the encoder cannot be loaded, or a filter names what the library does not have.
             ValueError: if there are not as many languages as texts.
         """
+        _same_number(texts, languages)
         return self._safely(lambda: self._candidates(texts, languages, k, filters))
 
     def _candidates(
@@ -298,11 +289,11 @@ class Matcher:
         state = self._state
         keep = kept_rows(filters, state.catalogue, state.facts)
         out: list[list[Hit]] = []
-        for text, language, part in zip(texts, languages, self._texts(texts, languages), strict=True):
-            if not len(state.catalogue):
-                out.append([])
-                continue
-            ranking = part.compare(part.propose(keep))
+        if not len(state.catalogue):
+            return [[] for _ in texts]
+        wanted = texts_of(state, texts, languages, keep)
+        for text, language, part in zip(texts, languages, wanted, strict=True):
+            ranking = part.compare(part.propose())
             chosen: list[tuple[int, int]] = []
             used: dict[int, int] = {}
             for row, place in ranked(ranking, keep):
@@ -312,8 +303,8 @@ class Matcher:
                 if used.get(shot, 0) < WINDOWS_A_SHOT:
                     used[shot] = used.get(shot, 0) + 1
                     chosen.append((row, place))
-            wanted = [state.catalogue.shot_id(shot) for shot in used]
-            if len(self._library.some_shots(wanted)) < len(wanted):
+            ids = [state.catalogue.shot_id(shot) for shot in used]
+            if len(self._library.some_shots(ids)) < len(ids):
                 raise ChangedLibrary
             out.append([self._hit(ranking, row, place, text, language) for row, place in chosen])
         return out
@@ -330,6 +321,11 @@ class Matcher:
             parts={name: float(part[place]) for name, part in ranking.parts.items()},
             why=why,
         )
+
+
+def _same_number(texts: Sequence[str], languages: Sequence[str]) -> None:
+    if len(texts) != len(languages):
+        raise ValueError(f"{len(texts)} texts but {len(languages)} languages")
 
 
 def _names(shot: Shot) -> set[str]:

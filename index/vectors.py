@@ -80,6 +80,11 @@ class Vectors:
     def __len__(self) -> int:
         return len(self._vectors)
 
+    @property
+    def exact(self) -> bool:
+        """Whether there are so few that all are compared."""
+        return len(self) <= self._exact
+
     def forget(self) -> None:
         """Remove the files, so that they are made anew."""
         for path in self._paths or ():
@@ -87,7 +92,7 @@ class Vectors:
 
     def prepare(self) -> None:
         """Make the file that FAISS searches, if one is needed."""
-        if len(self) > self._exact:
+        if not self.exact:
             self._opened()
 
     def take(self, rows: Rows | None = None) -> FloatArray:
@@ -117,7 +122,7 @@ class Vectors:
 
         ``keep`` (W,) says which rows are asked for; all, when None. Rows are sorted.
         """
-        if len(self) <= self._exact:
+        if self.exact:
             return [None if keep is None else np.flatnonzero(keep)] * len(queries)
         if keep is not None:
             kept = np.flatnonzero(keep)
