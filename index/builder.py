@@ -58,7 +58,7 @@ def build_index(
     encoder: str | Encoder = "auto",
     workers: int | None = None,
     store: Path | str | None = None,
-    detector: str = "fast",
+    detector: str = "auto",
     progress: Callable[[IndexEvent], None] | None = None,
     ray: str | None = None,
     keep_shards: bool = False,

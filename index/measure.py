@@ -88,7 +88,7 @@ def measure_file(
     *,
     root: Path | str | None = None,
     content: str | None = None,
-    detector: str = "fast",
+    detector: str = "auto",
     faces: FaceFinder | None = None,
     threads: int = 0,
     beat: Callable[[Fraction, Fraction], None] | None = None,
@@ -110,7 +110,7 @@ def measure_file(
         sound=meter.push if meter else None,
         beat=partial(_beat, beat, media.duration) if beat else None,
     )
-    finder = make_detector(detector)
+    finder = make_detector(detector, threads=threads)
     taker = _Taker(media.id, encoder, faces)
     held: deque[tuple[Fraction, Image]] = deque()
     boundaries: deque[Fraction] = deque()
@@ -118,7 +118,7 @@ def measure_file(
         boundaries.extend(finder.push(frame.time, frame.image))
         taker.keep(frame)
         held.append((frame.time, frame.image))
-        while held[0][0] < frame.time - finder.lag:
+        while held and held[0][0] < finder.settled:
             taker.push(*held.popleft(), boundaries)
     boundaries.extend(finder.finish())
     while held:

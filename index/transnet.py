@@ -9,7 +9,6 @@ three times as fast as the package's own module; where it cannot be converted, t
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import shutil
@@ -151,37 +150,54 @@ def _by_torch(threads: int) -> _Run:
     return run
 
 
-def _converted(folder: Path) -> None:
-    """Convert the network and keep it in ``folder``, whole or not at all, however many try at once."""
+def _converted() -> Any:
+    """The network as OpenVINO's."""
     import openvino
 
     torch, network = _load_torch()
     example = (torch.zeros(1, 3, 60, 27, 48), torch.zeros(1, 60, 512))
     with torch.inference_mode():
         traced = torch.jit.trace(network, example, check_trace=False)
-    model = openvino.convert_model(traced, example_input=example, input=[[1, 3, -1, 27, 48], [1, -1, 512]])
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
+    return openvino.convert_model(traced, example_input=example, input=[[1, 3, -1, 27, 48], [1, -1, 512]])
+
+
+def _keep(model: Any, folder: Path) -> None:
+    """Write a converted network into ``folder``, whole or not at all, however many try at once."""
+    import openvino
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
+    except OSError:
+        return  # nowhere to keep it: it is converted again next time
     try:
         openvino.save_model(model, part / "network.xml", compress_to_fp16=False)
-        with contextlib.suppress(OSError):  # another worker was first
-            part.rename(folder)
+        part.rename(folder)
+    except (OSError, RuntimeError):
+        return  # no room, or another worker was first
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _kept() -> Path:
+    """Where OpenVINO's form of the network is kept."""
+    import openvino
+
+    release = openvino.__version__.split("-")[0]
+    return model_folder().parent / f"transnet-{WEIGHTS_SHA256[:12]}-{_VERSION}-{release}"
 
 
 def _by_openvino(threads: int) -> _Run:
     import openvino
 
-    release = openvino.__version__.split("-")[0]
-    folder = model_folder().parent / f"transnet-{WEIGHTS_SHA256[:12]}-{_VERSION}-{release}"
+    folder = _kept()
     core = openvino.Core()
     try:
         model = core.read_model(folder / "network.xml")
     except RuntimeError:  # not there yet, or damaged
         shutil.rmtree(folder, ignore_errors=True)
-        _converted(folder)
-        model = core.read_model(folder / "network.xml")
+        model = _converted()
+        _keep(model, folder)
     options: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",

@@ -40,7 +40,7 @@ class Setup:
     spec: str
     """Encoder by name, empty where ``pickled`` holds one."""
     pickled: bytes = b""
-    detector: str = "fast"
+    detector: str = "auto"
     threads: int = 1
     """Threads that a worker may use."""
 

@@ -149,8 +149,8 @@ def cli() -> None:
 )
 @click.option(
     "--detector",
-    type=click.Choice(["fast", "content", "adaptive"]),
-    default="fast",
+    type=click.Choice(["auto", "fast", "content", "adaptive", "transnet"]),
+    default="auto",
     show_default=True,
     help="How boundaries between shots are found.",
 )

@@ -110,7 +110,7 @@ def test_build_index_asks_the_api_for_what_was_typed(
         "encoder": "embedded",
         "workers": 3,
         "store": None,
-        "detector": "fast",
+        "detector": "auto",
     }
     assert json.loads(capsys.readouterr().out)["library"] == str(tmp_path)
 
