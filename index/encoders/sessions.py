@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def kept_file(name: str) -> bytes | None:
 def keep_file(name: str, content: bytes) -> None:
     """Keep something under a name, whole or not at all; where nothing can be written, it is made again."""
     folder = kept_folder()
-    part = folder / f"{name}.{os.getpid()}.part"
+    part = folder / f"{name}.{os.getpid()}-{threading.get_ident()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from index.base import FootageError, import_torch
+from index.builder import build_index
 from index.encoders import sessions
 from index.encoders.clip import ClipEncoder, read_architecture
 from index.encoders.embedded import EmbeddedEncoder
@@ -24,6 +26,7 @@ from index.encoders.registry import known_hash, load_encoder
 from index.encoders.tensors import Tensors, read_torch_legacy
 from index.encoders.texts import encode_e5, encode_minilm, package_file
 from index.encoders.tokens import ClipTokens, clean_text
+from index.library import Library
 from tests.conftest import REPOSITORY
 
 TEXTS = [
@@ -314,6 +317,49 @@ def test_damaged_and_unwritable_caches_are_made_again(
     np.testing.assert_array_equal(nowhere.encode_texts(TEXTS[:3]), wanted)
 
 
+def test_many_at_once_make_one_network(tmp_path: Path, own_cache: Path, one_thread: None) -> None:
+    config, weights = saved(tmp_path / "model", {})
+
+    def encode(_: int) -> np.ndarray:
+        return ClipEncoder("clip:small", str(config), weights).encode_texts(TEXTS[:2])
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(encode, range(8)))
+    for one in found:
+        np.testing.assert_array_equal(one, found[0])
+    assert [file.suffix for file in own_cache.iterdir()] == [".network"]
+
+
+def test_an_unchanged_folder_is_measured_anew_by_other_weights(tmp_path: Path, one_thread: None) -> None:
+    config, weights = saved(tmp_path / "model", {})
+    folder = tmp_path / "footage"
+    folder.mkdir()
+    (folder / "cat.mp4").symlink_to(REPOSITORY / "sample_library" / "tabby-cat.mp4")
+    seen: list[str] = []
+
+    def build() -> np.ndarray:
+        seen.clear()
+        library = build_index(
+            folder,
+            encoder=f"clip:{config}:{weights}",
+            workers=1,
+            progress=lambda event: seen.append(event.kind),
+        )
+        return library.features()[0]
+
+    first = build()
+    assert "done" in seen
+    again = build()
+    assert "done" not in seen
+    np.testing.assert_array_equal(first, again)
+    saved(tmp_path / "model", {}, seed=1)
+    with pytest.raises(FootageError, match="index again"):
+        Library.open(folder).search("a cat")
+    assert np.abs(build() - first).max() > 0.1
+    assert "done" in seen
+    assert Library.open(folder).search("a cat", k=1)
+
+
 def test_other_weights_under_the_same_name_are_noticed(tmp_path: Path, one_thread: None) -> None:
     config, weights = saved(tmp_path, {})
     spec = f"clip:{config}:{weights}"
@@ -390,8 +436,6 @@ def search_apart(text: str, library: Path) -> None:
 
 
 def test_a_search_of_new_words_loads_nothing_heavy(tmp_path: Path, one_thread: None) -> None:
-    from index.builder import build_index
-
     config, weights = saved(tmp_path / "model", {})
     folder = tmp_path / "footage"
     folder.mkdir()
