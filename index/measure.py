@@ -6,6 +6,7 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -34,6 +35,8 @@ FRAMES = 3
 """Frames embedded of each window, spread evenly, their features averaged: one alone is easily mistaken."""
 _BATCH = 5 * FRAMES
 """Frames given to the encoder at once: those of whole windows."""
+_AHEAD = 2
+"""Batches that wait for the encoder while decoding goes on."""
 _SAMPLES = 32
 """Small frames kept of a shot, spread evenly: its middle is taken from them, and faces are looked for."""
 
@@ -111,26 +114,31 @@ def measure_file(
         beat=partial(_beat, beat, media.duration) if beat else None,
     )
     finder = make_detector(detector, threads=threads)
-    taker = _Taker(media.id, encoder, faces)
-    held: deque[tuple[Fraction, Image]] = deque()
-    boundaries: deque[Fraction] = deque()
-    for frame in decoding:
-        boundaries.extend(finder.push(frame.time, frame.image))
-        taker.keep(frame)
-        held.append((frame.time, frame.image))
-        while held and held[0][0] < finder.settled:
+    with _Embedder(encoder, beside=threads != 1) as embedder:
+        taker = _Taker(media.id, embedder, faces)
+        held: deque[tuple[Fraction, Image]] = deque()
+        boundaries: deque[Fraction] = deque()
+        for frame in decoding:
+            boundaries.extend(finder.push(frame.time, frame.image))
+            taker.keep(frame)
+            held.append((frame.time, frame.image))
+            settled = finder.settled
+            while held and held[0][0] < settled:
+                taker.push(*held.popleft(), boundaries)
+        boundaries.extend(finder.finish())
+        while held:
             taker.push(*held.popleft(), boundaries)
-    boundaries.extend(finder.finish())
-    while held:
-        taker.push(*held.popleft(), boundaries)
-    taker.close(decoding.end)
+        taker.close(decoding.end)
+        features = embedder.finish()
     shots = taker.shots
+    if encoder is None:
+        features = np.zeros((sum(len(shot.windows) for shot in shots), 0), dtype=np.float32)
     if meter is not None:  # sound may lag behind the picture in a file, so it is asked last
         shots = [replace(s, look=replace(s.look, loudness=meter.loudness(s.span))) for s in shots]
     return Measurement(
         media=replace(media, duration=decoding.end, start=decoding.start, rate=decoding.rate),
         shots=tuple(shots),
-        features=taker.features(),
+        features=features,
         thumbnails=tuple(taker.thumbnails),
         note=_note(decoding, media.duration),
     )
@@ -140,19 +148,74 @@ def _beat(beat: Callable[[Fraction, Fraction], None], promised: Fraction, done: 
     beat(done, promised)
 
 
+class _Embedder:
+    """Embeds windows in batches; ``beside``: in a thread of its own, while decoding goes on.
+
+    Networks let go of Python's lock while they run, so one file keeps several cores busy. With one core a
+    worker a thread more would only take turns.
+    """
+
+    def __init__(self, encoder: Encoder | None, *, beside: bool) -> None:
+        self.size = encoder.image_size if encoder is not None else 0
+        """Shorter side of the frames that it wants, pixels; 0: none."""
+        self._encoder = encoder
+        self._thread = ThreadPoolExecutor(1) if beside and encoder is not None else None
+        self._batch: list[Image] = []
+        self._running: deque[Future[FloatArray]] = deque()
+        self._rows: list[FloatArray] = []
+
+    def __enter__(self) -> _Embedder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+
+    def add(self, images: list[Image]) -> None:
+        """Take the frames of the next window."""
+        self._batch.extend(images)
+        if len(self._batch) >= _BATCH:
+            self._start()
+
+    def finish(self) -> FloatArray:
+        """The features of all windows, in order."""
+        if self._batch:
+            self._start()
+        self._gather(0)
+        columns = self._encoder.feature_size if self._encoder is not None else 0
+        return np.concatenate(self._rows) if self._rows else np.zeros((0, columns), dtype=np.float32)
+
+    def _start(self) -> None:
+        batch, self._batch = self._batch, []
+        if self._thread is None:
+            self._rows.append(self._encode(batch))
+        else:
+            self._running.append(self._thread.submit(self._encode, batch))
+            self._gather(_AHEAD)
+
+    def _gather(self, ahead: int) -> None:
+        """Wait until no more than ``ahead`` batches are under way."""
+        while len(self._running) > ahead:
+            self._rows.append(self._running.popleft().result())
+
+    def _encode(self, batch: list[Image]) -> FloatArray:
+        assert self._encoder is not None
+        rows = np.asarray(self._encoder.encode_images(batch), dtype=np.float32)
+        means: FloatArray = rows.reshape(-1, FRAMES, rows.shape[1]).mean(axis=1)
+        return means
+
+
 class _Taker:
     """Takes frames in order, and makes shots of them; holds a few seconds at a time."""
 
-    def __init__(self, media: str, encoder: Encoder | None, faces: FaceFinder | None) -> None:
+    def __init__(self, media: str, embedder: _Embedder, faces: FaceFinder | None) -> None:
         self.shots: list[Shot] = []
         self.thumbnails: list[bytes] = []
         self._media = media
-        self._encoder = encoder
+        self._embedder = embedder
         self._faces = faces
         self._candidates: deque[tuple[Fraction, Image]] = deque()
         self._next_candidate = Fraction(0)
-        self._batch: list[Image] = []
-        self._rows: list[FloatArray] = []
         self._begin(Fraction(0))
 
     def _begin(self, start: Fraction) -> None:
@@ -164,8 +227,8 @@ class _Taker:
 
     def keep(self, frame: Frame) -> None:
         """Keep a frame to be embedded, if one is due."""
-        if self._encoder is not None and frame.time >= self._next_candidate:
-            self._candidates.append((frame.time, frame.picture(self._encoder.image_size)))
+        if self._embedder.size and frame.time >= self._next_candidate:
+            self._candidates.append((frame.time, frame.picture(self._embedder.size)))
             self._next_candidate = frame.time + _EVERY
 
     def push(self, time: Fraction, image: Image, boundaries: deque[Fraction]) -> None:
@@ -198,30 +261,13 @@ class _Taker:
         self._begin(end)
 
     def _embed(self, window: Span) -> None:
-        if self._encoder is None:
+        if not self._embedder.size:
             return
         within = [c for c in self._candidates if window.contains(c[0])] or self._candidates
-        for number in range(FRAMES):
-            time = window.start + window.seconds * (2 * number + 1) / (2 * FRAMES)
-            self._batch.append(min(within, key=lambda c: abs(c[0] - time))[1])
+        times = [window.start + window.seconds * (2 * n + 1) / (2 * FRAMES) for n in range(FRAMES)]
+        self._embedder.add([min(within, key=lambda c: abs(c[0] - time))[1] for time in times])
         while len(self._candidates) > 1 and self._candidates[0][0] < window.end - _EVERY:
             self._candidates.popleft()
-        if len(self._batch) >= _BATCH:
-            self._encode()
-
-    def _encode(self) -> None:
-        if self._encoder is not None and self._batch:
-            rows = np.asarray(self._encoder.encode_images(self._batch), dtype=np.float32)
-            self._rows.append(rows.reshape(-1, FRAMES, rows.shape[1]).mean(axis=1))
-            self._batch.clear()
-
-    def features(self) -> FloatArray:
-        """The features of all windows so far."""
-        self._encode()
-        if self._rows:
-            return np.concatenate(self._rows)
-        columns = self._encoder.feature_size if self._encoder is not None else 0
-        return np.zeros((sum(len(shot.windows) for shot in self.shots), columns), dtype=np.float32)
 
 
 def _note(decoding: Decoding, promised: Fraction) -> str:
