@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from index.encoders.base import Encoder, FloatArray
 from index.looks import FaceFinder, LookMeter
 from index.loudness import LoudnessMeter
 from index.probe import read_media
-from index.values import Media, Shot
+from index.speech import SpeechMeter
+from index.values import Look, Media, Shot
 
 __all__ = ["Measurement", "measure_file", "shot_id", "thumbnail_jpeg", "tile"]
 
@@ -106,11 +108,11 @@ def measure_file(
         FootageError: if the file is no footage or nothing of it can be decoded.
     """
     media = read_media(path, root=root, content=content, films=False, sidecars=False)
-    meter = LoudnessMeter() if media.audio else None
+    sound = _Sound() if media.audio else None
     decoding = Decoding(
         path,
         threads=threads,
-        sound=meter.push if meter else None,
+        sound=sound.push if sound else None,
         beat=partial(_beat, beat, media.duration) if beat else None,
     )
     finder = make_detector(detector, threads=threads)
@@ -133,8 +135,8 @@ def measure_file(
     shots = taker.shots
     if encoder is None:
         features = np.zeros((sum(len(shot.windows) for shot in shots), 0), dtype=np.float32)
-    if meter is not None:  # sound may lag behind the picture in a file, so it is asked last
-        shots = [replace(s, look=replace(s.look, loudness=meter.loudness(s.span))) for s in shots]
+    if sound is not None:  # it may lag behind the picture in a file, so it is asked last
+        shots = [replace(s, look=sound.heard(s)) for s in shots]
     return Measurement(
         media=replace(media, duration=decoding.end, start=decoding.start, rate=decoding.rate),
         shots=tuple(shots),
@@ -142,6 +144,23 @@ def measure_file(
         thumbnails=tuple(taker.thumbnails),
         note=_note(decoding, media.duration),
     )
+
+
+class _Sound:
+    """What is measured of a file's sound."""
+
+    def __init__(self) -> None:
+        self._loudness, self._speech = LoudnessMeter(), SpeechMeter()
+
+    def push(self, time: Fraction, frame: Any) -> None:
+        """Take the next audio frame."""
+        self._loudness.push(time, frame)
+        self._speech.push(time, frame)
+
+    def heard(self, shot: Shot) -> Look:
+        """The shot's look with its sound."""
+        span = shot.span
+        return replace(shot.look, loudness=self._loudness.loudness(span), speech=self._speech.share(span))
 
 
 def _beat(beat: Callable[[Fraction, Fraction], None], promised: Fraction, done: Fraction) -> None:

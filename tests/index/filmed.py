@@ -220,7 +220,7 @@ def named(take: Filmed) -> CameraMove:
 
 
 def confusion_table(confusion: Mapping[tuple[str, str], int]) -> str:
-    """How often (true move, found move) came, as text: true moves down, found moves across, precision, recall."""
+    """How often (true move, found move) came, as text: true moves down, found ones across."""
     across = [move for move in MOVES if any(key[1] == move for key in confusion)]
     lines = [f"{'true / found':12}" + "".join(f"{move:>11}" for move in across) + f"{'recall':>9}"]
     for true in MOVES:
