@@ -178,7 +178,7 @@ class Decoding:
 
         if self.sound is not None:
             try:
-                self.sound(Fraction(frame.pts) * Fraction(frame.time_base) - self.start, frame)
+                self.sound(frame.pts * frame.time_base - self.start, frame)
             except (av.error.FFmpegError, ValueError):
                 self.damaged_sound += 1
 

@@ -36,9 +36,10 @@ class LoudnessMeter:
 
     def __init__(self) -> None:
         self._resampler: Any = None
-        self._layout = ""
+        self._layout: tuple[str, str, int] | None = None
         self._state: NDArray[np.float64] | None = None
         self._waiting: list[NDArray[np.float32]] = []
+        self._waits = 0
         self._rest: NDArray[np.float64] = np.zeros((2, 0))
         self._powers: list[float] = []
         self._start: Fraction | None = None
@@ -50,16 +51,19 @@ class LoudnessMeter:
 
         if not _SLOWEST <= frame.sample_rate <= _FASTEST:
             raise ValueError(f"sound of {frame.sample_rate} samples a second")
-        layout = f"{frame.format.name} {frame.layout.name} {frame.sample_rate}"
+        layout = frame.format.name, frame.layout.name, frame.sample_rate
         if layout != self._layout:
             self._layout = layout
-            self._resampler = av.AudioResampler(format="fltp", layout="stereo", rate=_RATE)
+            plain = layout == ("fltp", "stereo", _RATE)
+            self._resampler = None if plain else av.AudioResampler(format="fltp", layout="stereo", rate=_RATE)
         if self._start is None:
             self._start = time
-        expected = self._start + Fraction(self._taken, _RATE)
-        late = round((time - expected) * _RATE)
+        late = round((time - self._start) * _RATE) - self._taken
         if _RATE // 5 < late < _RATE * _HOLE:  # a hole in the sound is silence
             self._be_silent(late)
+        if self._resampler is None:
+            self._take(frame.to_ndarray())
+            return
         frame.pts = None
         for piece in self._resampler.resample(frame):
             self._take(piece.to_ndarray())
@@ -76,7 +80,8 @@ class LoudnessMeter:
         """Keep sound until there is a second of it: filtering every frame for itself costs ten times more."""
         self._waiting.append(samples)
         self._taken += samples.shape[1]
-        if sum(piece.shape[1] for piece in self._waiting) >= _RATE:
+        self._waits += samples.shape[1]
+        if self._waits >= _RATE:
             self._filter()
 
     def _filter(self) -> None:
@@ -87,6 +92,7 @@ class LoudnessMeter:
 
         samples = np.concatenate(self._waiting, axis=1, dtype=np.float64)
         self._waiting.clear()
+        self._waits = 0
         sections = np.array([_SHELF, _PASS])
         if self._state is None:
             self._state = np.zeros((2, 2, 2))
