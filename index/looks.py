@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.decode import Image
 from index.motion import MovementMeter
@@ -16,6 +17,8 @@ __all__ = ["FaceFinder", "LookMeter", "perceptual_hash", "shot_size"]
 FaceFinder = Callable[[Image], Sequence[float]]
 """Heights of the faces in an RGB frame, as shares of the frame's height."""
 
+_BLACK = 28
+"""Grey level of 255 up to which a row of pixels may belong to a black bar, noise of compression included."""
 _FACE_FRAMES = 3
 """Frames of a shot in which faces are looked for."""
 
@@ -37,13 +40,15 @@ class LookMeter:
     def _measure(self, image: Image) -> None:
         import cv2
 
-        small = cv2.resize(image, (96, 54), interpolation=cv2.INTER_AREA)
+        gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+        rows, columns = _picture(gray)
+        small = cv2.resize(image[rows, columns], (96, 54), interpolation=cv2.INTER_AREA)
         lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
         saturation = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)[:, :, 1]
         luma = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float64) / 255
         means = lab.reshape(-1, 3).mean(axis=0, dtype=np.float64)
         self._sums += [luma.mean(), luma.std(), float(saturation.mean()) / 255, *means]
-        self._sharpness.append(_sharpness(image))
+        self._sharpness.append(_sharpness(gray[rows, columns]))
         self._count += 1
 
     def finish(
@@ -60,7 +65,7 @@ class LookMeter:
         """
         brightness, contrast, saturation, *lab = (self._sums / max(1, self._count)).tolist()
         movement = self._movement.finish()
-        found = [list(faces(image)) for image in _spread(samples, _FACE_FRAMES)] if faces else []
+        found = _look_for_faces(_spread(samples, _FACE_FRAMES), faces) if faces else []
         heights = sorted(max(heights) for heights in found if heights)
         # One frame with a face may be an error; a face seen in half the frames is there.
         seen = heights and len(heights) * 2 >= len(found)
@@ -78,6 +83,17 @@ class LookMeter:
             loudness=loudness,
             phash=perceptual_hash(middle),
         )
+
+
+def _look_for_faces(images: Sequence[Image], faces: FaceFinder) -> list[list[float]]:
+    """Heights of the faces in each frame; ends where those seen so far decide that nobody is there."""
+    found: list[list[float]] = []
+    for left, image in zip(range(len(images) - 1, -1, -1), images, strict=True):
+        found.append(list(faces(image)))
+        seen = sum(1 for heights in found if heights)
+        if not seen and left * 2 < len(images):
+            break
+    return found
 
 
 def shot_size(height: float) -> ShotSize | None:
@@ -98,28 +114,44 @@ def shot_size(height: float) -> ShotSize | None:
 
 
 def perceptual_hash(image: Image) -> int:
-    """64 bits that stay nearly the same when a picture is scaled or compressed again.
+    """64 bits that stay nearly the same when a picture is scaled, letterboxed or compressed again.
 
-    The signs of the 8 x 8 lowest frequencies of a 32 x 32 DCT about their median (Zauner 2010).
+    Black bars are left out. The signs of the 8 x 8 lowest frequencies of a 32 x 32 DCT about their median
+    (Zauner 2010).
     """
     import cv2
 
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    small = cv2.resize(gray[_picture(gray)], (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
     low = cv2.dct(small)[:8, :8].ravel()
     bits = low > np.median(low[1:])
     return int(sum(1 << place for place, bit in enumerate(bits) if bit))
 
 
-def _sharpness(image: Image) -> float:
+def _picture(gray: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """Rows and columns of the picture between black bars, if there are any.
+
+    Bars lie at opposite sides, are about equally wide and at most a third each.
+    """
+    found = []
+    for axis in (1, 0):
+        lit = np.flatnonzero(gray.max(axis=axis) > _BLACK)
+        length = gray.shape[1 - axis]
+        bars = (int(lit[0]), length - 1 - int(lit[-1])) if len(lit) else (0, 0)
+        real = min(bars) >= 2 and max(bars) <= length / 3 and abs(bars[0] - bars[1]) <= max(2, length / 40)
+        # One row more than is black: scaling blurs the edge.
+        found.append(slice(bars[0] + 1, length - bars[1] - 1) if real else slice(0, length))
+    return found[0], found[1]
+
+
+def _sharpness(gray: NDArray[np.uint8]) -> float:
     """Energy of the Laplacian over contrast: how fine the finest detail is, whatever the lighting."""
     import cv2
 
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    contrast = float(gray.std())
+    contrast = float(cv2.meanStdDev(gray)[1][0, 0])
     if contrast < 1.0:
         return 0.0
-    ratio = float(cv2.Laplacian(gray, cv2.CV_32F).std()) / contrast
+    ratio = float(cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))[1][0, 0]) / contrast
     return ratio / (ratio + 0.4)
 
 

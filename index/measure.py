@@ -19,6 +19,7 @@ from index.base import Span
 from index.boundaries import make_detector
 from index.decode import Decoding, Frame, Image
 from index.encoders.base import Encoder, FloatArray
+from index.framing import zero_shot_size
 from index.looks import FaceFinder, LookMeter
 from index.loudness import LoudnessMeter
 from index.probe import read_media
@@ -135,6 +136,7 @@ def measure_file(
     shots = taker.shots
     if encoder is None:
         features = np.zeros((sum(len(shot.windows) for shot in shots), 0), dtype=np.float32)
+    shots = _sized(shots, encoder, features)
     if sound is not None:  # it may lag behind the picture in a file, so it is asked last
         shots = [replace(s, look=sound.heard(s)) for s in shots]
     return Measurement(
@@ -144,6 +146,16 @@ def measure_file(
         thumbnails=tuple(taker.thumbnails),
         note=_note(decoding, media.duration),
     )
+
+
+def _sized(shots: list[Shot], encoder: Encoder | None, features: FloatArray) -> list[Shot]:
+    """The shots with their size as the encoder sees it, where it does; else it stays that by faces."""
+    sized, row = [], 0
+    for shot in shots:
+        size = zero_shot_size(encoder, features[row : row + len(shot.windows)])
+        row += len(shot.windows)
+        sized.append(replace(shot, look=replace(shot.look, size=size)) if size else shot)
+    return sized
 
 
 class _Sound:

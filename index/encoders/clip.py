@@ -76,6 +76,9 @@ class ClipEncoder:
         FootageError: if the architecture is unknown, or the weights are missing or no safetensors file.
     """
 
+    zero_shot = True
+    """Any sentence can be compared with a picture, shot sizes too."""
+
     def __init__(self, name: str, architecture: str, weights: Path, pull: str = "") -> None:
         """``pull`` is the model's name for ``montage models pull``, where there is one."""
         self.name = name

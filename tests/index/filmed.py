@@ -18,10 +18,10 @@ from index.motion import MovementMeter
 from index.values import CameraMove
 
 MOVES: tuple[CameraMove, ...] = get_args(CameraMove)
-TROUBLES = ("plain", "eased", "hand", "subject", "fade", "grain", "dim")
+TROUBLES = ("plain", "eased", "hand", "subject", "fade", "grain", "dim", "bars")
 """``plain`` at even speed; ``eased`` with holds before and after; ``hand`` shaken; ``subject`` with something
 that moves by itself over a sixth to a third of the picture; ``fade`` in from black and out; ``grain`` noisy
-and compressed; ``dim`` at a fifth of the light."""
+and compressed; ``dim`` at a fifth of the light; ``bars`` black above and below."""
 SIZE = (320, 180)
 
 Curve = Callable[[float], float]
@@ -92,6 +92,8 @@ def film(
             image = np.asarray(image * max(0.0, share), np.uint8)
         if trouble == "dim":
             image = np.asarray(image * 0.2, np.uint8)
+        if trouble == "bars":
+            image[: SIZE[1] // 8] = image[-SIZE[1] // 8 :] = 0
         image = cv2.add(image, noises[index % len(noises)], dtype=cv2.CV_8U)
         if trouble == "grain":
             _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 45])
