@@ -185,12 +185,14 @@ class _Build:
                 f"there? nothing was changed; to forget these files, delete {str(self._store.file.parent)!r}"
             )
         with self._pool() as pool:
+            pool.expect(len(self._scan.files))
             if not self._same_encoder():
                 self._adopt(pool)
             measured = self._measured()
             jobs, links = self._plan(known, measured)
             if jobs and self._given is None:
                 before = self._store.meta("encoder_hash")
+                pool.expect(len(jobs))
                 self._adopt(pool)
                 if self._store.meta("encoder_hash") != before:
                     self._done, self._seconds = 0, 0.0
@@ -302,7 +304,8 @@ class _Build:
     ) -> None:
         files = {job.path: file for job, file in jobs}
         encoder = self._store.meta("encoder_hash")
-        for kind, job, value in pool.run(job for job, _ in jobs):
+        # The largest first: a long file begun last would keep one worker busy while the others wait.
+        for kind, job, value in pool.run(sorted((job for job, _ in jobs), key=lambda job: -job.size)):
             file = files[job.path]
             if kind == "started":
                 self._tell("started", job.path)

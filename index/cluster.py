@@ -118,6 +118,9 @@ class RayPool:
             (self._shards / self._token).unlink(missing_ok=True)
             self._shards.rmdir()  # unless there are shards in it
 
+    def expect(self, files: int) -> None:
+        """A cluster gives every worker its cores, however many files there are."""
+
     def identity(self) -> Identity:
         """Which encoder the workers use; starts one to ask it.
 

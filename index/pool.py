@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from index.base import FootageError
@@ -20,6 +20,9 @@ from index.worker import BOOTSTRAP, Identity, Job, Setup
 
 __all__ = ["WorkerPool"]
 
+_CORES = os.cpu_count() or 1
+_LAST_THREADS = 4
+"""Decoder threads of the last files at least, where there are as many cores: others leave theirs idle."""
 _TICK = 0.2
 """Seconds between two looks at the workers."""
 
@@ -55,6 +58,14 @@ class WorkerPool:
         if self._watch is not None:
             self._watch.join()
 
+    def expect(self, files: int) -> None:
+        """Say how many files there will be at most: workers started from now on share the cores so."""
+        self._setup = replace(self._setup, threads=self._share(files))
+
+    def _share(self, files: int) -> int:
+        """Cores for each of the workers that ``files`` keep busy."""
+        return max(1, _CORES // max(1, min(self._count, files)))
+
     def identity(self) -> Identity:
         """Which encoder the workers use; starts one to ask it.
 
@@ -82,7 +93,7 @@ class WorkerPool:
             count += 1
         events: queue.Queue[tuple[str, Job | None, Any]] = queue.Queue()
         threads = [
-            threading.Thread(target=self._serve, args=(waiting, events), daemon=True)
+            threading.Thread(target=self._serve, args=(waiting, events, self._share(count)), daemon=True)
             for _ in range(min(self._count, count))
         ]
         for thread in threads:
@@ -97,7 +108,7 @@ class WorkerPool:
         for thread in threads:
             thread.join()
 
-    def _serve(self, waiting: queue.SimpleQueue[Job], events: queue.Queue[Any]) -> None:
+    def _serve(self, waiting: queue.SimpleQueue[Job], events: queue.Queue[Any], share: int) -> None:
         worker = None
         while True:
             try:
@@ -113,7 +124,9 @@ class WorkerPool:
                         worker = self._spare.pop() if self._spare else None
                     worker = worker or self._start()
                 events.put(("started", job, None))
-                reply = worker.measure(job)
+                last = waiting.qsize() < self._count
+                threads = max(share, min(_CORES, _LAST_THREADS)) if last else share
+                reply = worker.measure(replace(job, threads=threads))
             except FootageError as error:
                 events.put(("fatal", None, error))
                 return

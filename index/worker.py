@@ -64,6 +64,8 @@ class Job:
     content: str
     size: int = 0
     """Bytes."""
+    threads: int = 0
+    """Threads for this file; 0: as many as the worker may use."""
 
 
 def main(setup: dict[str, Any]) -> None:
@@ -113,7 +115,7 @@ def main(setup: dict[str, Any]) -> None:
                 content=job.content,
                 detector=known.detector,
                 faces=faces,
-                threads=known.threads,
+                threads=job.threads or known.threads,
                 beat=beat,
             )
             reply("done", measured)
