@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.chinese import cut_chinese
 from index.encoders.base import FloatArray
 from index.languages import language_of
 
@@ -107,7 +108,7 @@ def _forms(text: str, language: str | None = None) -> dict[str, str]:
     out: dict[str, str] = {}
     for token in _TOKEN.findall(text):
         if re.match(f"[{_HAN}]", token):
-            pieces = _japanese_pairs(token) if language == "ja" else _cut_chinese(token)
+            pieces = _japanese_pairs(token) if language == "ja" else cut_chinese(token)
             out.update({piece: piece for piece in pieces if piece not in _stop()})
         elif re.match(f"[{_KANA}]", token):
             if len(token) > 1 and re.match(f"[{_KATAKANA}]", token):
@@ -121,20 +122,6 @@ def _forms(text: str, language: str | None = None) -> dict[str, str]:
 
 def _japanese_pairs(token: str) -> list[str]:
     return [token] if len(token) <= 2 else [token[i : i + 2] for i in range(len(token) - 1)]
-
-
-@cache
-def _jieba_cutter() -> Any:
-    import logging
-
-    import jieba
-
-    jieba.setLogLevel(logging.WARNING)
-    return jieba.Tokenizer()
-
-
-def _cut_chinese(token: str) -> list[str]:
-    return [str(word) for word in _jieba_cutter().cut(token)]
 
 
 def _speaking(name: str) -> str:
