@@ -33,6 +33,7 @@ import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote
@@ -100,6 +101,7 @@ def shard_name(content: str, encoder: str, detector: str) -> str:
     )
 
 
+@cache
 def schema(feature_size: int) -> Any:
     """The ``pyarrow.Schema`` of a shard whose features have this many columns.
 
@@ -199,7 +201,7 @@ def read_shard(path: Path | str) -> Iterator[tuple[Origin, Measurement]]:
                     f"(its layout is {version}, this one reads {VERSION} with its own columns)"
                 )
             for number in range(file.num_row_groups):
-                table = file.read_row_group(number)
+                table = file.read_row_group(number, use_threads=False)  # small: threads cost more
                 for row in range(table.num_rows):
                     yield _measurement(table, row)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -342,13 +344,12 @@ def _text(value: str) -> str:
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _members(kind: type[Any]) -> Iterator[tuple[str, Any]]:
+@cache
+def _members(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+    """The names of a dataclass's fields, and the types that its columns keep."""
     hints = get_type_hints(kind)
-    for field in fields(kind):
-        if field.name == "paths":
-            yield field.name, tuple[bytes, ...]  # file names need not be Unicode
-        else:
-            yield field.name, np.uint64 if field.name == "phash" else hints[field.name]
+    exceptions = {"paths": tuple[bytes, ...], "phash": np.uint64}  # file names need not be Unicode
+    return tuple((field.name, exceptions.get(field.name, hints[field.name])) for field in fields(kind))
 
 
 def _optional(kind: Any) -> Any:
