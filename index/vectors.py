@@ -238,6 +238,8 @@ def build_ivf(vectors: FloatArray, quantised: int = QUANTISED) -> Any:
     index = faiss.index_factory(columns, f"{coarse},{codes}", faiss.METRIC_INNER_PRODUCT)
     inner = faiss.extract_index_ivf(index)
     inner.cp.niter, inner.cp.min_points_per_centroid, inner.cp.max_points_per_centroid = 8, 1, TRAINING
+    if codes != "SQ8":
+        faiss.downcast_index(inner).pq.cp.niter = 8
     step = max(1, len(vectors) // (cells * TRAINING))
     index.train(_wide(vectors[::step], columns))
     for start in range(0, len(vectors), BLOCK):
