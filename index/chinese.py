@@ -17,6 +17,7 @@ from index.encoders.sessions import keep_file, kept_file
 
 __all__ = ["cut_chinese"]
 
+logger = logging.getLogger(__name__)
 FORMAT = 1
 
 
@@ -79,6 +80,7 @@ def _cutter() -> Any:
     name = f"jieba-{jieba.__version__}-{FORMAT}.words"
     kept = kept_file(name)
     if kept is None:
+        logger.info("preparing the dictionary of Chinese words, this once")
         made.initialize()
         kept = _packed(made.FREQ, made.total)
         keep_file(name, kept)

@@ -7,6 +7,7 @@ import hashlib
 import html
 import importlib.util
 import json
+import logging
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from index.encoders.sessions import keep_file, kept_file
 
 __all__ = ["ClipTokens", "clean_text", "valid_text"]
 
+logger = logging.getLogger(__name__)
 MERGES = 49152 - 256 - 2
 """Of the byte-pair encoding that open_clip ships, those that CLIP uses."""
 _WORDS = r"(?i)<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -141,6 +143,7 @@ def _of_folder(name: str, wanted: str, folder: Path, length: int) -> tuple[Any, 
     key = f"tokens-{digest.hexdigest()[:24]}.json"
     kept = kept_file(key)
     if kept is None:
+        logger.info("preparing the tokenizer of %s, this once", name)
         import_torch()
         from transformers import AutoTokenizer
 
