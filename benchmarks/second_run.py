@@ -39,7 +39,7 @@ def make_folder(folder: Path, count: int) -> None:
     """``count`` clips in folders of a hundred, of a thousand pictures; every tenth has a text beside it."""
     seeds = folder.parent / "seeds"
     seeds.mkdir(parents=True, exist_ok=True)
-    source = f"mandelbrot=s=64x48:r=10:end_scale=0.00002:end_pts=400,trim=end={SEEDS / 5}"
+    source = f"color=gray:s=8x6:r=5:d={SEEDS / 5},noise=alls=100:allf=t:all_seed=1,scale=64:48,fps=10"
     encode = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "2", "-keyint_min", "2", "-threads", "1"]
     cut = ["-f", "segment", "-segment_time", "0.2", str(seeds / "%04d.mp4")]
     subprocess.run([ffmpeg_path(), "-v", "error", "-f", "lavfi", "-i", source, *encode, *cut], check=True)
