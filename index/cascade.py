@@ -178,6 +178,8 @@ class FastDetector:
                 found += self._close(first, latest)
                 self._span = None
         self._next = max(self._next, end)
+        if last:
+            return found
         open_from = self._span[0] if self._span else self._next
         self._forget(open_from - _SNAP - 1)
         return found
@@ -239,8 +241,9 @@ class CascadeDetector(FastDetector):
 
     def push(self, time: Fraction, image: Image) -> list[Fraction]:
         """Take the next frame; boundaries that are certain now."""
+        before = self._frames.count
         found = super().push(time, image)
-        self._effort.frames = self._frames.count
+        self._effort.frames += self._frames.count - before
         return found
 
     def _is_doubtful(self, number: int) -> bool:

@@ -1,7 +1,7 @@
 """Ground truth for boundaries: reels of real takes joined by transitions whose place is known exactly.
 
-Takes come from the real clips, from the clips of the sample library, or both. Half of them (``TUNING``) chose the
-constants of ``index``; the other half (``REPORTING``) is for tests and benchmarks, and chose nothing.
+Takes come from the real clips, where they are at hand, and from the sample library. Every second one is for
+``tuning``: those chose the constants of ``index``. The others are for ``reporting``, in tests and benchmarks.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,9 @@ WIDTH, HEIGHT = 320, 180
 KINDS = ("cut", "dissolve", "fade-black", "fade-white", "wipe")
 """Transitions: a boundary each."""
 TRICKS = ("flash", "strobe", "whip")
-"""What looks like a boundary and is none."""
+"""What looks like a boundary and is none: the torture reel is full of them."""
+MOVES = ("pan", "zoom", "title", "light")
+"""Slow changes within a shot: a large move of the camera, a title that comes and goes, another exposure."""
 TOLERANCE = 2
 """Frames that a found boundary may lie away from a cut, or from the span of a gradual transition."""
 Half = Literal["tuning", "reporting"]
@@ -110,10 +113,17 @@ class Reel:
             dark = chance.random() < 0.3
             for frame in range(first, first + length):
                 lit = kind == "flash" or (frame - first) // period % 2 == 0
-                if kind != "whip" and lit:
+                if kind in ("flash", "strobe") and lit:
                     flashes[frame] = -strength if dark and kind == "strobe" else strength
         for number, picture in enumerate(pictures):
             image = _window(picture[:, ::-1] if shot.mirrored else picture, shot.path[number])
+            for kind, first, frames, seed in shot.tricks:
+                share = min(1.0, max(0.0, (number - first + 1) / frames))
+                if kind == "light" and share:
+                    image = _lit(image, share, seed)
+                elif kind == "title" and share:
+                    away = min(1.0, max(0.0, (number - first - 3 * frames) / frames))
+                    image = _titled(image, share * (1 - away), seed)
             if number in flashes:
                 to = 255.0 if flashes[number] > 0 else 0.0
                 image = _mixed(image, np.full_like(image, to), abs(flashes[number]))
@@ -123,17 +133,40 @@ class Reel:
 def _window(picture: Image, place: NDArray[np.float64]) -> Image:
     """What the camera sees: places beyond the picture's sides show it mirrored."""
     height, width = picture.shape[:2]
+    wide, tall = width * WIDTH // PICTURE[0], height * HEIGHT // PICTURE[1]
     left, top, size, blur = place
-    scale = size * width / WIDTH
+    scale = size * width / wide
     matrix = np.array([[scale, 0, left * width], [0, scale, top * height]], dtype=np.float64)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    image = cv2.warpAffine(picture, matrix, (WIDTH, HEIGHT), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
-    length = round(blur * WIDTH)
+    image = cv2.warpAffine(picture, matrix, (wide, tall), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    length = round(blur * wide)
     return cv2.blur(image, (length, 1)) if length > 1 else image
 
 
 def _mixed(a: Image, b: Image, share: float) -> Image:
     return cv2.addWeighted(a, 1 - share, b, share, 0)
+
+
+def _lit(image: Image, share: float, seed: int) -> Image:
+    """Another exposure, brighter or darker by up to a factor of two."""
+    gain = random.Random(seed).choice((0.5, 0.65, 1.4, 1.9))
+    return cv2.convertScaleAbs(image, alpha=gain**share)
+
+
+def _titled(image: Image, share: float, seed: int) -> Image:
+    """Words over the picture, with or without a panel behind them."""
+    chance = random.Random(seed)
+    over = cv2.resize(image, (WIDTH, HEIGHT))
+    lines, scale = chance.randint(1, 3), chance.uniform(0.5, 1.6)
+    left, top = chance.randint(4, 120), chance.randint(30, 120)
+    shade = chance.choice((0, 255, 255, 255))
+    if chance.random() < 0.4:
+        cv2.rectangle(over, (left - 4, top - 24), (left + 190, top + 30 * lines - 10), [255 - shade] * 3, -1)
+    for line in range(lines):
+        words = "".join(chance.choice("ABCDEFGHIJKLMNORSTUVW ") for _ in range(chance.randint(4, 12)))
+        place, thick = (left, top + round(line * 30 * scale)), chance.randint(1, 5)
+        cv2.putText(over, words, place, cv2.FONT_HERSHEY_SIMPLEX, scale, [shade] * 3, thick, cv2.LINE_AA)
+    return _mixed(image, cv2.resize(over, image.shape[1::-1], interpolation=cv2.INTER_AREA), share)
 
 
 def _joined(join: tuple[str, int, int, int], tail: list[Image], frames: list[Image]) -> Iterator[Image]:
@@ -161,7 +194,7 @@ def _joined(join: tuple[str, int, int, int], tail: list[Image], frames: list[Ima
 
 def _wiped(a: Image, b: Image, share: float, direction: int) -> Image:
     """The new picture comes in from a side, with an edge of 0, 8 or 32 pixels."""
-    along, side = (WIDTH, 1) if direction % 2 else (HEIGHT, 0)
+    along, side = (a.shape[1], 1) if direction % 2 else (a.shape[0], 0)
     edge = (1, 8, 32)[direction // 4 % 3]
     place = np.arange(along, dtype=np.float32)
     if direction // 2 % 2:
@@ -171,20 +204,42 @@ def _wiped(a: Image, b: Image, share: float, direction: int) -> Image:
     return (a * (1 - mask) + b * mask).astype(np.uint8)
 
 
-def read_takes(footage: Path | None, samples: Path, half: Half) -> dict[str, list[Image]]:
-    """Takes by name, every second one of each source, at ``PICTURE`` size."""
+def read_takes(
+    footage: Path | None, samples: Path, half: Half, *, most: int = 1000, longest: int = LONGEST
+) -> dict[str, list[Image]]:
+    """Takes by name, every second one of each source, at ``PICTURE`` size.
+
+    At most ``most`` of the real clips are read, and of the samples, and ``longest`` frames of each.
+    """
     takes: dict[str, list[Image]] = {}
     wanted = 0 if half == "tuning" else 1
     clips = sorted((footage / "clips").iterdir()) if footage is not None else []
     for number, path in enumerate(clips):
-        if number % 2 == wanted:
-            takes[path.stem] = _read(path, 0, LONGEST)
+        if number % 2 == wanted and len(takes) < most:
+            takes[path.stem] = _read(path, 0, longest)
     truth = json.loads((samples / "truth.json").read_text(encoding="utf-8"))
+    real = len(takes)
     for number, name in enumerate(sorted(truth)):
         if number % 2 == wanted:
             for shot in truth[name]["shots"]:
-                takes[f"{name}:{shot['start']}"] = _read(samples / name, shot["start"], shot["end"])
+                if len(takes) - real < most:
+                    end = min(shot["end"], shot["start"] + longest)
+                    takes[f"{name}:{shot['start']}"] = _read(samples / name, shot["start"], end)
     return takes
+
+
+def write_reel(reel: Reel, path: Path) -> None:
+    """Encode a reel as H.264 with its exact times."""
+    base = Fraction(1, 90000)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "20"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.time_base = base
+        for time, image in reel:
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = round(time / base), base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
 
 
 def _read(path: Path, start: int, end: int) -> list[Image]:
@@ -209,10 +264,14 @@ def make_reel(
     transitions: int = 30,
     kinds: Sequence[str] = ("cut",) * 5 + ("dissolve",) * 3 + ("fade-black", "fade-white", "wipe"),
     tricks: float = 0.1,
+    moves: float = 0.2,
     rate: int = 25,
     variable: bool = False,
 ) -> Reel:
-    """A reel of ``transitions`` transitions drawn from ``kinds``; ``tricks`` is the share of shots with one."""
+    """A reel of ``transitions`` transitions drawn from ``kinds``.
+
+    ``tricks`` is the share of shots with a trick, ``moves`` that of the rest with a slow change.
+    """
     chance = random.Random(seed)
     joins = [_join(chance, chance.choice(list(kinds))) for _ in range(transitions)]
     names = sorted(takes)
@@ -222,6 +281,7 @@ def make_reel(
         before = _uses(joins[number - 1]) if number else 0
         after = _uses(joins[number]) if number < transitions else 0
         trick = chance.choice(TRICKS) if chance.random() < tricks else None
+        trick = trick or (chance.choice(MOVES) if chance.random() < moves else None)
         length = before + after + (chance.randint(60, 100) if trick else chance.randint(20, 110))
         fitting = [n for n in names if len(takes[n]) >= min(length, 60) and n not in shown[-4:]]
         name = chance.choice(fitting)
@@ -265,8 +325,17 @@ def _draw_shot(
     right = down = 0.0
     steps = np.arange(length)
     if trick is not None and clear > 34:
-        frames = {"flash": chance.randint(1, 4), "strobe": chance.randint(6, 24), "whip": chance.randint(5, 12)}[trick]
-        first = before + 12 + chance.randint(0, max(0, clear - 24 - frames))
+        frames = {
+            "flash": chance.randint(1, 4),
+            "strobe": chance.randint(6, 24),
+            "whip": chance.randint(5, 12),
+            "title": chance.randint(1, max(1, min(25, clear // 5 - 4))),
+            "pan": chance.randint(12, max(12, min(70, clear - 24))),
+            "zoom": chance.randint(10, max(10, min(60, clear - 24))),
+            "light": chance.randint(4, max(4, min(40, clear - 24))),
+        }[trick]
+        whole = 4 * frames if trick == "title" else frames
+        first = before + 12 + chance.randint(0, max(0, clear - 24 - whole))
         tricks.append((trick, first, frames, chance.randrange(10**6)))
     path = np.zeros((length, 4))
     if move == "pan":
@@ -283,12 +352,21 @@ def _draw_shot(
     path[:, 2] = np.minimum(path[:, 2], 1)
     path[:, :2] = np.clip(path[:, :2], 0, 1 - path[:, 2:3])
     for kind, first, frames, seed in tricks:
-        if kind == "whip":
-            far = random.Random(seed).choice((-1, 1)) * random.Random(seed).uniform(0.7, 2) * size
-            eased = np.clip((steps - first + 1) / frames, 0, 1)
-            eased = eased * eased * (3 - 2 * eased)
-            path[:, 0] += far * eased
+        own = random.Random(seed)
+        eased = np.clip((steps - first + 1) / frames, 0, 1)
+        eased = eased * eased * (3 - 2 * eased)
+        if kind in ("whip", "pan"):
+            far = (
+                own.choice((-1, 1))
+                * (own.uniform(0.7, 2) if kind == "whip" else own.uniform(0.3, 1.2))
+                * size
+            )
+            path[:, int(kind == "pan" and own.random() < 0.4)] += far * eased
             blur[1:] = np.abs(np.diff(far * eased)) / size * 0.5
+        elif kind == "zoom":
+            narrow = path[:, 2] * own.uniform(0.35, 0.7) ** (eased if own.random() < 0.5 else 1 - eased)
+            path[:, :2] += (path[:, 2] - narrow)[:, np.newaxis] / 2
+            path[:, 2] = narrow
     path[:, 3] = blur
     mirrored = chance.random() < 0.5
     return Shot(name, start, length, speed, chance.random() < 0.7, mirrored, path, tuple(tricks))
@@ -384,7 +462,7 @@ class Score:
 
 
 def compare(reel: Reel, boundaries: Sequence[Fraction]) -> Score:
-    """Each transition takes the first boundary within ``TOLERANCE`` frames; boundaries left over are false."""
+    """Each transition takes the first boundary within ``TOLERANCE`` frames; what is left over is false."""
     places = {time: number for number, time in enumerate(reel.times)}
     left = sorted(boundaries)
     found = dict.fromkeys((event.kind for event in reel.truth), 0)
