@@ -230,7 +230,7 @@ def build_ivf(vectors: FloatArray, quantised: int = QUANTISED) -> Any:
     or product codes above ``quantised`` vectors. The vectors are read in blocks, never all at once."""
     faiss = _faiss()
     columns = vectors.shape[1]
-    cells = max(1, 2 ** round(np.log2(2 * np.sqrt(len(vectors)))))
+    cells = min(len(vectors), 2 ** round(np.log2(2 * np.sqrt(len(vectors)))))
     coarse = f"IVF{cells}_HNSW32" if cells >= 1024 else f"IVF{cells}"
     codes = f"PQ{CODES}" if len(vectors) > quantised else "SQ8"
     if codes != "SQ8":
