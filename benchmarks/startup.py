@@ -203,7 +203,7 @@ def main() -> None:
     for ours, peer in (
         ("search, embedded", "sentence-transformers, one sentence"),
         ("search, clip", "open_clip in torch, one sentence"),
-        ("help", "python -c pass"),
+        ("python -c pass", "help"),
     ):
         ratio = [found[peer][at] / found[ours][at] for at in (0, 1)]
         sys.stdout.write(f"{peer} / {ours}: wall {ratio[0]:.1f}, cpu {ratio[1]:.1f}\n")
