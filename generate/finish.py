@@ -17,7 +17,7 @@ from pathlib import Path
 
 from generate.base import Cancel, Cancelled, Frame, GenerationError, Progress, Request, Take, TakeKind
 from generate.provenance import DIGITAL_SOURCE_TYPES, marks_for, metadata_arguments
-from index.base import ffmpeg_path
+from index.base import ffmpeg_path, open_local
 
 __all__ = ["check_length", "crop_to_cover", "write_video"]
 
@@ -175,7 +175,7 @@ def check_length(path: Path, count: int, fps: Fraction) -> None:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with open_local(path) as container:
             stream = container.streams.video[0]
             rate = Fraction(stream.average_rate or 0)
             packets = sum(1 for packet in container.demux(stream) if packet.size)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generate.base import GenerationError
+from index.base import open_local
 
 __all__ = ["Measures", "check_take", "measure_take", "reasons_against"]
 
@@ -131,7 +132,7 @@ def _grey_frames(path: Path) -> list[NDArray[np.uint8]]:
 
     frames: list[NDArray[np.uint8]] = []
     try:
-        with av.open(str(path)) as container:
+        with open_local(path) as container:
             stream = container.streams.video[0]
             height = max(16, round(WIDTH * stream.height / stream.width / 2) * 2)
             skip = max(0, (stream.frames - MAX_FRAMES) // 2)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from generate.base import GenerationError, TakeKind
+from index.base import open_local
 
 __all__ = ["DIGITAL_SOURCE_TYPES", "marks_for", "metadata_arguments", "read_marks"]
 
@@ -82,7 +83,7 @@ def read_marks(path: Path | str) -> dict[str, str]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with open_local(path) as container:
             metadata = dict(container.metadata)
     except (OSError, av.error.FFmpegError) as error:
         raise GenerationError(

@@ -28,6 +28,7 @@ __all__ = [
     "ffmpeg_path",
     "file_sha256",
     "import_torch",
+    "open_local",
     "to_seconds",
 ]
 
@@ -149,6 +150,16 @@ def ffmpeg_path() -> str:
             "no ffmpeg was found: reinstall the package imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE "
             f"to an ffmpeg executable ({error})"
         ) from error
+
+
+def open_local(path: Path | str) -> Any:
+    """Open a file of our own with PyAV for reading; no name and no content makes it call an address.
+
+    Footage is opened by ``index.probe.open_footage``, which refuses more.
+    """
+    import av
+
+    return av.open(f"file:{os.path.abspath(path)}", options={"protocol_whitelist": "file"})
 
 
 _torchvision_schemas: list[Any] = []  # a torch Library is undone when it is collected

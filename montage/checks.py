@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.base import open_local
 from montage.process import Cancel, as_input, run_ffmpeg
 from montage.segments import THUMB, Format, Segment, Thumbs, thumbs_of
 from montage.timeline import SAMPLE_RATE, Timeline, sample_at
@@ -152,9 +153,8 @@ def segment_problems(
 
 def _packets(video: Path) -> list[tuple[int, bool]]:
     """(timestamp in the stream's ticks, whether a key frame) of every picture packet."""
-    import av
 
-    with av.open(str(video)) as container:
+    with open_local(video) as container:
         stream = container.streams.video[0]
         return [
             (int(packet.pts), bool(packet.is_keyframe))
@@ -165,12 +165,11 @@ def _packets(video: Path) -> list[tuple[int, bool]]:
 
 def _key_frames(video: Path, ticks: int) -> tuple[list[int], Thumbs]:
     """Frame numbers of the key frames, and their thumbnails."""
-    import av
     from av.video.reformatter import ColorRange, Interpolation
 
     numbers: list[int] = []
     thumbs: list[NDArray[Any]] = []
-    with av.open(str(video)) as container:
+    with open_local(video) as container:
         stream = container.streams.video[0]
         stream.codec_context.skip_frame = "NONKEY"
         for frame in container.decode(stream):
@@ -209,10 +208,9 @@ def check_film(
         sound: What it should sound like.
         cancel: Asked while ffmpeg runs.
     """
-    import av
 
     checks: list[Check] = []
-    with av.open(str(path)) as container:
+    with open_local(path) as container:
         video = container.streams.video[0]
         size = (int(video.codec_context.width), int(video.codec_context.height))
         aspect = video.sample_aspect_ratio or Fraction(1)
@@ -283,9 +281,8 @@ def _pictures(
 
 
 def _time_base(path: Path) -> Fraction:
-    import av
 
-    with av.open(str(path)) as container:
+    with open_local(path) as container:
         return Fraction(container.streams.video[0].time_base or 1)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from index.base import FILM_MARK
+from index.base import FILM_MARK, open_local
 from montage import __version__
 from montage.cache import LIMIT, Cache
 from montage.captions import cues_of, srt_text
@@ -208,7 +208,7 @@ def _refuse_to_overwrite(output: Path) -> None:
 
     if output.exists():
         try:
-            with av.open(str(output)) as film:
+            with open_local(output) as film:
                 ours = FILM_MARK in film.metadata
         except (OSError, av.error.FFmpegError):
             ours = False
@@ -310,8 +310,8 @@ def join_film(
         film.metadata.update({FILM_MARK: __version__, **metadata})
         picture: Any = None
         header: bytes | None = None
-        with av.open(str(sound)) as source:
-            with av.open(str(segments[0])) as first:
+        with open_local(sound) as source:
+            with open_local(segments[0]) as first:
                 picture = film.add_stream_from_template(first.streams.video[0])
                 picture.time_base = Fraction(1, form.timescale)
                 header = first.streams.video[0].codec_context.extradata
@@ -320,7 +320,7 @@ def join_film(
             pending = next(waiting)
             start = 0
             for path in segments:
-                with av.open(str(path)) as piece:
+                with open_local(path) as piece:
                     stream = piece.streams.video[0]
                     if stream.codec_context.extradata != header:
                         raise MontageError(
@@ -354,9 +354,8 @@ def join_film(
 
 def _delay(path: Path, form: Format) -> int:
     """By how many frames decoding runs ahead of showing in a segment."""
-    import av
 
-    with av.open(str(path)) as piece:
+    with open_local(path) as piece:
         first = next(piece.demux(piece.streams.video[0]))
         if first.pts is None or first.dts is None:
             return 0

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from index.base import open_local
 from montage.values import MontageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def read_film_marks(path: Path | str) -> list[dict[str, Any]]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with open_local(path) as container:
             text = container.metadata.get(KEY, "[]")
     except (OSError, av.error.FFmpegError) as error:
         raise MontageError(f"cannot open {path}: {error}; check that it is a film") from error
