@@ -28,7 +28,7 @@ from index.base import FootageError
 from index.limits import Limits
 from index.nodes import Place, check_address, check_node, inspector, no_cluster, sample_file
 from index.pool import WorkerPool
-from index.shards import Origin, clear_partial, read_shard, write_shard
+from index.shards import PARTIAL, Origin, clear_partial, read_shard, write_shard
 from index.worker import Identity, Job, Setup
 
 __all__ = ["RayPool"]
@@ -93,7 +93,7 @@ class RayPool:
         self._keep = keep
         self._ray: Any = None
         self._ours = False
-        self._token = f".shared-{secrets.token_hex(8)}"
+        self._token = f".shared-{secrets.token_hex(8)}{PARTIAL}"  # so that it is cleared after a kill
         self._sample: tuple[str, int] | None = None
         self._code: dict[str, str] = {}
         self._hands: list[_Hand] = []

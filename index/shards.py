@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from index.measure import Measurement
 
 __all__ = [
+    "PARTIAL",
     "SHARDS",
     "VERSION",
     "Merged",
@@ -65,7 +66,8 @@ SHARDS = "shards"
 """Folder of the shards, beside the library."""
 VERSION = 1
 _SUFFIX = ".parquet"
-_PARTIAL = ".partial"
+PARTIAL = ".partial"
+"""End of the hidden names of what is not finished."""
 _VERSION_KEY = b"montage.shard"
 _TOGETHER = 64
 """Measurements written in one transaction of a merge."""
@@ -157,7 +159,7 @@ def write_shard(folder: Path | str, measurement: Measurement, origin: Origin) ->
         schema=layout,
     )
     name = shard_name(measurement.media.id, origin.encoder.hash, origin.detector)
-    partial = Path(folder) / f".{name}.{socket.gethostname()}-{os.getpid()}{_PARTIAL}"
+    partial = Path(folder) / f".{name}.{socket.gethostname()}-{os.getpid()}{PARTIAL}"
     try:
         with open(partial, "wb") as file:
             parquet.write_table(
@@ -231,7 +233,7 @@ def _measurement(table: Any, row: int) -> tuple[Origin, Measurement]:
 
 def clear_partial(folder: Path | str) -> None:
     """Remove what killed workers left half written; to be called while no worker writes."""
-    for path in Path(folder).glob(f".*{_PARTIAL}"):
+    for path in Path(folder).glob(f".*{PARTIAL}"):
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
 
@@ -387,8 +389,8 @@ def _plain(kind: Any, value: Any) -> Any:
     """A value as what Arrow takes for ``_type_of(kind)``."""
     if value is None:
         return None
-    if is_dataclass(kind):
-        return {name: _plain(member, getattr(value, name)) for name, member in _members(type(value))}
+    if is_dataclass(kind) and isinstance(kind, type):
+        return {name: _plain(member, getattr(value, name)) for name, member in _members(kind)}
     if get_origin(kind) is tuple:
         return [_plain(get_args(kind)[0], part) for part in value]
     if _optional(kind) is not None:
