@@ -121,6 +121,8 @@ def build_index(
     if not library.shots:
         reasons = [f"{problem.path}: {problem.reason}" for problem in library.problems]
         raise FootageError(_nothing(root, scan, reasons))
+    with contextlib.suppress(FootageError):  # the search that needs it will say so
+        library.prepare()
     return library
 
 

@@ -138,16 +138,20 @@ class Library:
         """The SQLite file, opened for reading."""
         return self._store
 
-    @cached_property
+    @property
     def media(self) -> Mapping[str, Media]:
         """Media by id, ordered by path; one alone is read when one alone is asked for."""
+        return self._media
+
+    @cached_property
+    def _media(self) -> Lazy[Media]:
         return Lazy(
             some=lambda ids: self._store.some_media(ids, self.encoder_hash),
             every=lambda: {media.id: media for media in self._store.media(self.encoder_hash)},
             count=lambda: self._store.count(self.encoder_hash)[0],
         )
 
-    @cached_property
+    @property
     def shots(self) -> Mapping[str, Shot]:
         """Shots by id, ordered by media path and start; one alone is read when one alone is asked for."""
         return self._shots
@@ -159,6 +163,10 @@ class Library:
             every=lambda: {shot.id: shot for media in self.media for shot in self._store.shots(media)},
             count=lambda: self._store.count(self.encoder_hash)[1],
         )
+
+    def some_media(self, ids: Iterable[str]) -> Mapping[str, Media]:
+        """Those of these media that are there, read at once."""
+        return self._media.some(ids)
 
     def some_shots(self, ids: Iterable[str]) -> Mapping[str, Shot]:
         """Those of these shots that are there, read at once."""
@@ -238,12 +246,17 @@ class Library:
         return self._matcher.search(query, k, filters=filters)
 
     def prepare(self) -> None:
-        """Make the files that a search needs, so that the first one need not wait for it.
+        """Make what takes long to make, so that the first search need not wait for it: the vectors of texts
+        beside the footage, and in a large library those of its windows and what FAISS searches.
 
         Raises:
             FootageError: if the encoder of the index cannot be loaded.
         """
-        self._matcher.prepare()
+        from index.vectors import EXACT
+
+        columns = int(self._store.meta("feature_size", "0"))
+        if self._store.has_passages() or self._store.windows(self.encoder_hash, columns) > EXACT:
+            self._matcher.prepare()
 
     @cached_property
     def _matcher(self) -> Matcher:

@@ -126,7 +126,7 @@ class Matcher:
         )
 
     def prepare(self, language: str = "en") -> None:
-        """Make the derived files that a search needs, where they are missing or out of date.
+        """Make the derived files that take long to make, where they are missing or out of date.
 
         Raises:
             FootageError: if the encoder cannot be loaded.
@@ -134,7 +134,7 @@ class Matcher:
 
         def work() -> None:
             self._state.words.prepare()
-            if len(self._state.catalogue):
+            if len(self._state.catalogue) > self._exact:
                 self._state.vectors(language).prepare()
 
         self._safely(work)

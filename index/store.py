@@ -361,6 +361,19 @@ class Store:
         ).fetchone()[0]
         return int(media), int(shots)
 
+    def windows(self, encoder: str, columns: int) -> int:
+        """How many windows of ``columns`` features the library has."""
+        size = self._db.execute(
+            "SELECT total(length(features)) FROM shots JOIN media ON media.id = shots.media"
+            " WHERE media.encoder = ?",
+            (encoder,),
+        ).fetchone()[0]
+        return int(size) // (4 * columns) if columns else 0
+
+    def has_passages(self) -> bool:
+        """Whether any text came beside the footage."""
+        return self._db.execute("SELECT 1 FROM passages LIMIT 1").fetchone() is not None
+
     def shot_facts(self, encoder: str) -> Iterator[tuple[str, str, str, str, str, str | None]]:
         """(id, media, span, windows, move, size) of every shot, as stored; by media and place."""
         rows = self._db.execute(

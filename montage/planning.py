@@ -92,13 +92,15 @@ def plan(
         for sentence, found in zip(wanted, hits, strict=True)
     }
     spliced = [made for made in spliced if _needed(made, script, candidates, threshold)]
-    media, takes = dict(library.media), {}
+    added, takes = {}, {}
     for made_take in spliced:
         candidate = splice(made_take)
         candidates[candidate.sentence] = (*candidates.get(candidate.sentence, ()), candidate)
-        media[candidate.shot.media] = made_take.media
+        added[candidate.shot.media] = made_take.media
         takes[candidate.shot.id] = (made_take.kind, made_take.take)
     pins = _pins(script, taste, library, candidates)
+    chosen = [*candidates.values(), *pins.values()]
+    media = {**library.some_media(candidate.shot.media for few in chosen for candidate in few), **added}
     pinned = {candidate.shot.id for chosen in pins.values() for candidate in chosen}
     made = assemble(
         script,
