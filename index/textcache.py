@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from index.encoders.base import FloatArray
+from index.encoders.tokens import valid_text
 
 __all__ = ["TextCache"]
 
@@ -40,6 +41,7 @@ class TextCache:
 
         ``key`` names the model: vectors of one key never answer for another.
         """
+        texts = [valid_text(text) for text in texts]  # what was no text at a prompt, no database takes
         wanted = list(dict.fromkeys(texts))
         known = {
             text: self._memory[key, language, text]

@@ -21,12 +21,13 @@ from index.encoders.clip import ClipEncoder, read_architecture
 from index.encoders.embedded import EmbeddedEncoder
 from index.encoders.graphs import Misfit, Unsupported, clip_image, clip_text
 from index.encoders.models import weights_sha256
-from index.encoders.reference import TorchTowers
+from index.encoders.reference import TorchTowers, gpu_device
 from index.encoders.registry import known_hash, load_encoder
 from index.encoders.tensors import Tensors, read_torch_legacy
 from index.encoders.texts import encode_e5, encode_minilm, package_file
 from index.encoders.tokens import ClipTokens, clean_text
 from index.library import Library
+from index.textcache import TextCache
 from tests.conftest import REPOSITORY
 
 TEXTS = [
@@ -405,9 +406,17 @@ def test_encoders_that_were_used_can_be_sent_to_workers(tmp_path: Path, one_thre
         np.testing.assert_array_equal(arrived.encode_images(pictures(1)), wanted)
 
 
+def no_model(texts: list[str]) -> np.ndarray:
+    raise AssertionError(f"{texts} were encoded again")
+
+
 def test_texts_that_are_no_unicode_do_no_harm(tmp_path: Path, one_thread: None) -> None:
     config, weights = saved(tmp_path, {})
     odd = os.fsdecode(b"a dog \xff")
+    cached = TextCache(tmp_path).vectors("minilm", "en", [odd, "a dog"], encode_minilm)
+    np.testing.assert_array_equal(
+        cached, TextCache(tmp_path).vectors("minilm", "en", [odd, "a dog"], no_model)
+    )
     assert encode_minilm([odd]).shape == encode_e5([odd]).shape == (1, 384)
     assert np.isfinite(ClipEncoder("clip:small", str(config), weights).encode_texts([odd])).all()
 
@@ -416,6 +425,11 @@ def test_the_engines_settings_leave_the_environment_as_it_was() -> None:
     before = dict(os.environ)
     encode_e5(["a dog"])
     assert dict(os.environ) == before
+
+
+def test_a_hidden_gpu_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert gpu_device() is None
 
 
 SEARCH = """
