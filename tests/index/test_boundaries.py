@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections.abc import Iterable
 from fractions import Fraction
@@ -186,6 +187,16 @@ def test_single_takes_have_no_boundaries(footage: Path) -> None:
     for clip in ("soapbox", "parkour", "bmx-trees", "drift-chicane", "red-haired-woman"):
         assert of_file(footage / "clips" / f"{clip}.mp4") == []
     assert of_file(footage / "odd/failing-audio.mp4") == []
+
+
+def test_the_shots_of_the_sample_library(sample_library: Path) -> None:
+    truth = json.loads((sample_library / "truth.json").read_text(encoding="utf-8"))
+    shots = 0
+    for name, entry in truth.items():
+        found = [round(time * Fraction(entry["fps"])) for time in of_file(sample_library / name)]
+        assert found == [each["frame"] for each in entry["boundaries"]], name
+        shots += len(found) + 1
+    assert shots == 32
 
 
 def test_a_flash_is_no_boundary(tmp_path: Path) -> None:
