@@ -21,7 +21,10 @@ __all__ = ["Likeness", "Part", "Ranking", "Sketch", "Text", "ranked", "texts_of"
 SHORTLIST = 2_000
 """Windows that each part of a query proposes in a large library."""
 MOST_NAMED = 5_000
-"""Windows that are proposed because words meet; where there are more, FAISS chooses among them, too."""
+"""Windows that are proposed because words meet, the best first."""
+TELLING = 0.3
+"""Score of a word from which FAISS chooses among the windows that it meets, where not all are proposed: what
+meets less than that moves a match by less than most embeddings differ."""
 TOGETHER = 64
 """Texts that are encoded and multiplied at once."""
 FEW = 256
@@ -87,15 +90,14 @@ class Text:
         near, keep = self._near, self._keep
         if near is None or (keep is not None and len(near) == np.count_nonzero(keep)):
             return near
-        named = self._met.rows()
-        if keep is not None:
-            named = named[keep[named]]
-        if len(named) > MOST_NAMED:
-            among = np.zeros(len(self._vectors), np.bool_)
-            among[named] = True
-            (chosen,) = self._vectors.near(self._query[None], SHORTLIST, among)
+        named, left = self._met.rows(MOST_NAMED)
+        if left >= TELLING:
+            among = self._met.words(None) + self._met.texts(None) > 0
+            (chosen,) = self._vectors.near(
+                self._query[None], SHORTLIST, among if keep is None else among & keep
+            )
             near = near if chosen is None else np.union1d(near, chosen)
-        return np.union1d(near, named[:MOST_NAMED])
+        return np.union1d(near, named if keep is None else named[keep[named]])
 
     def compare(self, rows: Rows | None) -> Ranking:
         """The embedding's probability, raised by words (``index.calibration.fuse``)."""

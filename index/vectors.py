@@ -145,7 +145,7 @@ class Vectors:
             probes = min(cells, round(PROBES / max(share, PROBES / cells)))
         parameters = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
         _, found = index.search(wanted, min(count, len(self)), params=parameters)
-        return [np.unique(row[(row >= 0) & (row < len(self))]) for row in found]
+        return [np.sort(row[(row >= 0) & (row < len(self))]) for row in found]
 
     def _opened(self) -> Any:
         if self._index is None:

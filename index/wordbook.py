@@ -93,14 +93,29 @@ class Met:
                 best = float(scores[spot]), int(passages[spot])
         return best[1] if best else None
 
-    def rows(self) -> Rows:
-        """The rows at which anything is met, best score first."""
-        media = np.flatnonzero((self.media > 0) | (self.meant > 0))
+    def rows(self, most: int) -> tuple[Rows, float]:
+        """(up to about ``most`` rows at which most is met, sorted; the best score that was left out)."""
+        score = np.maximum(self.media, self.meant)
         first = self.catalogue.first_of_media
-        ranges = [np.arange(first[one], first[one + 1]) for one in media]
-        found = np.unique(np.concatenate([*ranges, *self.places]).astype(np.int64))
-        score = np.maximum(self.words(found), self.texts(found))
-        return np.asarray(found[np.argsort(-score, kind="stable")], np.int64)
+        media = np.flatnonzero(score > 0)
+        counts = first[media + 1] - first[media]
+        left = 0.0
+        if counts.sum() > most:
+            order = np.argsort(-score[media], kind="stable")
+            kept = int(np.searchsorted(np.cumsum(counts[order]), most, "right"))
+            left = float(score[media[order[kept]]])
+            media = np.sort(media[order[:kept]])
+            counts = first[media + 1] - first[media]
+        ends = np.cumsum(counts)
+        rows = np.repeat(first[media] - (ends - counts), counts) + np.arange(int(counts.sum()))
+        for places, scores in zip(self.places, self.scores, strict=True):
+            if len(places) > most:
+                order = np.argsort(-scores, kind="stable")
+                left = max(left, float(scores[order[most]]))
+                rows = np.union1d(rows, places[order[:most]])
+            else:
+                rows = np.union1d(rows, places)
+        return np.asarray(rows, np.int64), left
 
 
 class Wordbook:
