@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOOTAGE = Path(os.environ.get("MONTAGE_TEST_FOOTAGE", REPOSITORY.parent / "shared" / "footage"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes what the user keeps: models, and what is kept beside them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MONTAGE_MODELS", str(tmp_path_factory.mktemp("kept") / "models"))
+        yield
 
 
 @pytest.fixture(scope="session")
