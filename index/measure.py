@@ -128,6 +128,7 @@ def measure_file(
             settled = finder.settled
             while held and held[0][0] < settled:
                 taker.push(*held.popleft(), boundaries)
+            del frame  # the next is decoded into memory that is warm
         boundaries.extend(finder.finish())
         while held:
             taker.push(*held.popleft(), boundaries)
