@@ -14,6 +14,8 @@ __all__ = ["duplicate_groups"]
 
 _DISTANCE = 6
 """Most bits of 64 by which the perceptual hashes of duplicates differ."""
+_WHOLE = 5
+"""The same for the hashes of their means."""
 _ROWS = 256
 """Shots compared with all others of about their length at once."""
 _LONGER = 1 / 20
@@ -24,7 +26,7 @@ _SECONDS = 1 / 5
 def duplicate_groups(shots: Sequence[Shot]) -> dict[str, str]:
     """The near-duplicate group of every shot that has one; a group is named after its smallest shot id.
 
-    Conservative: hash, length, colour, contrast and camera must all agree, and both shots must come from
+    Conservative: a hash, length, colour, contrast and motion must all agree, and both shots must come from
     different media. Nearly plain pictures are never duplicates, since their hashes mean nothing. Shots are
     compared with those of about their length alone: a twentieth of all pairs in common footage.
     """
@@ -36,12 +38,14 @@ def duplicate_groups(shots: Sequence[Shot]) -> dict[str, str]:
     looks = np.array(
         [(float(shot.span.seconds), *shot.look.lab, shot.look.contrast, shot.look.motion) for shot in telling]
     )
-    hashes = np.array([shot.look.phash for shot in telling], dtype=np.uint64)
-    order = np.lexsort((media, hashes, *looks.T[::-1]))
+    hashes = np.array([(shot.look.phash, shot.look.whole_phash) for shot in telling], dtype=np.uint64)
+    order = np.lexsort((media, *hashes.T, *looks.T[::-1]))
     media, looks, hashes = media[order], looks[order], hashes[order]
     labels = np.arange(len(order))
     # Equal in every figure: many copies of one file, say. Where two media are among them, all are duplicates.
-    same = np.concatenate([[False], (looks[1:] == looks[:-1]).all(axis=1) & (hashes[1:] == hashes[:-1])])
+    same = np.concatenate(
+        [[False], (looks[1:] == looks[:-1]).all(axis=1) & (hashes[1:] == hashes[:-1]).all(axis=1)]
+    )
     first = np.maximum.accumulate(np.where(same, 0, labels))
     several = np.zeros(len(order), dtype=bool)
     several[first[np.flatnonzero(same & (media != np.roll(media, 1)))]] = True
@@ -57,14 +61,17 @@ def duplicate_groups(shots: Sequence[Shot]) -> dict[str, str]:
 
 def _pairs(looks: NDArray[np.float64], hashes: NDArray[np.uint64], media: NDArray[np.int64]) -> Any:
     """Blocks of pairs (two arrays of places) that are alike; ``looks`` are sorted by length."""
-    bits = np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1).astype(np.float32) * 2 - 1
+    middle, whole = (_signs(hashes[:, place]) for place in (0, 1))
+    whole[hashes[:, 1] == 0] = 0  # not measured
     seconds = looks[:, 0]
     for start in range(0, len(looks), _ROWS):
         stop = min(start + _ROWS, len(looks))
         longest = max(seconds[stop - 1] + _SECONDS, seconds[stop - 1] / (1 - _LONGER))
         end = int(np.searchsorted(seconds, longest, "right"))
         # The product of two rows of signs is 64 less twice the number of bits that differ.
-        a, b = np.nonzero(bits[start:stop] @ bits[start:end].T >= 64 - 2 * _DISTANCE)
+        near = middle[start:stop] @ middle[start:end].T >= 64 - 2 * _DISTANCE
+        near |= whole[start:stop] @ whole[start:end].T >= 64 - 2 * _WHOLE
+        a, b = np.nonzero(near)
         a, b = a[a < b] + start, b[a < b] + start
         one, two = looks[a], looks[b]
         gap = np.abs(one - two)
@@ -76,6 +83,12 @@ def _pairs(looks: NDArray[np.float64], hashes: NDArray[np.uint64], media: NDArra
             & (media[a] != media[b])
         )
         yield a[alike], b[alike]
+
+
+def _signs(hashes: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """(N, 64) the bits of N hashes as 1 and -1."""
+    bits = np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8).reshape(-1, 8), axis=1)
+    return bits.astype(np.float32) * 2 - 1
 
 
 def _join(labels: NDArray[np.int64], kept: NDArray[np.int64], pairs: Any) -> NDArray[np.int64]:

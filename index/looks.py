@@ -30,6 +30,7 @@ class LookMeter:
         self._movement = MovementMeter()
         self._sums = np.zeros(6)
         self._sharpness: list[float] = []
+        self._mean = np.zeros((54, 96, 3), np.float32)
         self._count = 0
 
     def push(self, time: Fraction, image: Image) -> None:
@@ -48,6 +49,7 @@ class LookMeter:
         luma = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float64) / 255
         means = lab.reshape(-1, 3).mean(axis=0, dtype=np.float64)
         self._sums += [luma.mean(), luma.std(), float(saturation.mean()) / 255, *means]
+        self._mean += small
         self._sharpness.append(_sharpness(gray[rows, columns]))
         self._count += 1
 
@@ -82,6 +84,7 @@ class LookMeter:
             faces=max(map(len, found), default=0) if seen else 0,
             loudness=loudness,
             phash=perceptual_hash(middle),
+            whole_phash=perceptual_hash((self._mean / max(1, self._count)).astype(np.uint8)) >> 1,
         )
 
 

@@ -135,6 +135,9 @@ class Look:
     """Share of the time in which somebody speaks, None where not measured."""
     phash: int = 0
     """64-bit perceptual hash of the middle frame."""
+    whole_phash: int = 0
+    """63-bit perceptual hash of the mean of the shot's frames, 0 where not measured: a copy that was trimmed
+    has another middle, and nearly the same mean."""
 
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation", "sharpness", "shake"):
