@@ -13,14 +13,14 @@ from index.calibration import fuse
 from index.encoders.base import FloatArray
 from index.pictures import alike
 from index.space import State
-from index.vectors import Rows
+from index.vectors import Rows, merged
 from index.wordbook import Met
 
 __all__ = ["Likeness", "Part", "Ranking", "Sketch", "Text", "ranked", "texts_of", "together"]
 
 SHORTLIST = 2_000
 """Windows that each part of a query proposes in a large library."""
-MOST_NAMED = 5_000
+MOST_NAMED = 2_000
 """Windows that are proposed because words meet, the best first."""
 TELLING = 0.3
 """Score of a word from which FAISS chooses among the windows that it meets, where not all are proposed: what
@@ -96,8 +96,8 @@ class Text:
             (chosen,) = self._vectors.near(
                 self._query[None], SHORTLIST, among if keep is None else among & keep
             )
-            near = near if chosen is None else np.union1d(near, chosen)
-        return np.union1d(near, named if keep is None else named[keep[named]])
+            near = near if chosen is None else merged(near, chosen)
+        return merged(near, named if keep is None else named[keep[named]])
 
     def compare(self, rows: Rows | None) -> Ranking:
         """The embedding's probability, raised by words (``index.calibration.fuse``)."""
@@ -214,7 +214,7 @@ def together(parts: Sequence[Part]) -> Ranking:
     """
     proposals = [part.propose() for part in parts if part.wanted]
     given = [one for one in proposals if one is not None]
-    rows = np.unique(np.concatenate(given)) if len(given) == len(proposals) else None
+    rows = merged(*given) if len(given) == len(proposals) else None
     rankings = [part.compare(rows) for part in parts]
     if len(parts) == 1:
         return rankings[0]

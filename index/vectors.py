@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from index.derived import Parts, derive, new_file, read_seal, seal
 from index.encoders.base import FloatArray
 
-__all__ = ["EXACT", "QUANTISED", "DamagedVectors", "Vectors", "build_ivf"]
+__all__ = ["EXACT", "QUANTISED", "DamagedVectors", "Rows", "Vectors", "build_ivf", "merged"]
 
 EXACT = 200_000
 """Windows up to which a search compares all of them: a product of 50 queries with 200,000 x 512 takes as
@@ -40,6 +40,12 @@ CODES = 64
 """Bytes of a product code."""
 BLOCK = 1 << 16
 Rows = NDArray[np.int64]
+
+
+def merged(*rows: Rows) -> Rows:
+    """Rows in order, each once: by sorting, which for thousands is far quicker than ``np.union1d``."""
+    several = np.sort(np.concatenate(rows))
+    return several[np.r_[True, several[1:] != several[:-1]]] if len(several) else several
 
 
 class DamagedVectors(Exception):
@@ -145,7 +151,7 @@ class Vectors:
             probes = min(cells, round(PROBES / max(share, PROBES / cells)))
         parameters = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
         _, found = index.search(wanted, min(count, len(self)), params=parameters)
-        return [np.sort(row[(row >= 0) & (row < len(self))]) for row in found]
+        return [merged(row[(row >= 0) & (row < len(self))]) for row in found]
 
     def _opened(self) -> Any:
         if self._index is None:

@@ -25,6 +25,7 @@ from index.keywords import Keywords, document_words, name_phrase, words_of
 from index.languages import language_of
 from index.store import Store
 from index.textcache import TextCache
+from index.vectors import Rows, merged
 
 __all__ = ["MOST_PASSAGES", "Met", "Wordbook"]
 
@@ -47,7 +48,6 @@ MOST_PASSAGES = 20_000
 CHUNK = 256
 """Passages embedded between two writes of what is known."""
 _FORM = "1"
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +112,9 @@ class Met:
             if len(places) > most:
                 order = np.argsort(-scores, kind="stable")
                 left = max(left, float(scores[order[most]]))
-                rows = np.union1d(rows, places[order[:most]])
+                rows = merged(rows, places[order[:most]])
             else:
-                rows = np.union1d(rows, places)
+                rows = merged(rows, places)
         return np.asarray(rows, np.int64), left
 
 
