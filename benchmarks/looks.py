@@ -2,10 +2,9 @@
 
 Prints
 
-- camera moves: the confusion matrix, precision and recall of moves with exact truth (a camera led over stills
-  of real footage, with seeds that were not used while the method was made), and how many are right by what makes
-  them hard; then the moves of the sample library, and of real clips as labelled by hand (the method was fitted to
-  both of these);
+- camera moves: the confusion matrix, precision and recall of moves with exact truth (a camera led over stills,
+  with seeds not used while the method was made), and how many are right by what makes them hard; then the
+  moves of the sample library and of real clips labelled by hand, to both of which the method was fitted;
 - shot size by faces against the labels by hand, and within one size;
 - speech: the share found where there is none, and in the spoken lines of a trailer;
 - cost: processor ms a frame of 1080p footage for decoding and for each meter, and their share of decoding.
@@ -22,9 +21,10 @@ import os
 import resource
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,8 @@ def moves(footage: Path, pictures: Path | None, each: int) -> None:
     """Camera moves with exact truth, of the sample library, and of labelled clips."""
     if pictures is not None:
         files = sorted(pictures.rglob("*.jpg"))[:: max(1, len(list(pictures.rglob("*.jpg"))) // 60)]
-        stills = [np.asarray(cv2.imread(str(file))[:, :, ::-1]).copy() for file in files]
+        read_pictures = [cv2.imread(str(file)) for file in files]
+        stills = [np.asarray(image[:, :, ::-1], np.uint8) for image in read_pictures if image is not None]
     else:
         stills = middle_frames(sorted((footage / "clips").glob("*.mp4"))[::2])
     confusion: Counter[tuple[str, str]] = Counter()
@@ -126,7 +127,8 @@ def labelled(footage: Path) -> None:
 
 def looked_at(path: Path) -> Look:
     """The look of the first 20 seconds of a clip, taken as one shot."""
-    meter, images = LookMeter(), []
+    meter = LookMeter()
+    images: list[Any] = []
     for frame in Decoding(path):
         if frame.time >= 20:
             break
@@ -153,10 +155,31 @@ def spoken(footage: Path) -> None:
         )
 
 
-def timed(what: Callable[[], Any]) -> tuple[float, Any]:
+def read(path: Path) -> list[tuple[Fraction, Any]]:
+    """The small frames of a file with their times."""
+    return [(frame.time, frame.image) for frame in Decoding(path, threads=1)]
+
+
+def feed(meter: Any, items: list[tuple[Fraction, Any]]) -> None:
+    """Push all frames into a meter."""
+    for item in items:
+        meter.push(*item)
+
+
+def close(meter: LookMeter, images: list[Any]) -> Look:
+    """End a shot, faces looked for."""
+    return meter.finish(images[0], samples=images[:: max(1, len(images) // 16)], faces=find_faces)
+
+
+def keep(sounds: list[tuple[Fraction, Any]], at: Fraction, frame: Any) -> None:
+    """Remember a frame of sound."""
+    sounds.append((at, frame))
+
+
+def timed(what: Callable[..., Any], *given: Any) -> tuple[float, Any]:
     """(processor seconds, result) of a call."""
     before = cpu()
-    result = what()
+    result = what(*given)
     return cpu() - before, result
 
 
@@ -167,30 +190,25 @@ def cost(footage: Path) -> None:
 
     find_faces(np.zeros((180, 320, 3), np.uint8))
     SpeechMeter()
-    meters: dict[str, float] = Counter()
+    meters: defaultdict[str, float] = defaultdict(float)
     frames_seen = 0
     started = time.monotonic()
     for name in LARGE:
         path = footage / "clips" / f"{name}.mp4"
         sounds: list[tuple[Fraction, Any]] = []
-        seconds, frames = timed(
-            lambda path=path: [(frame.time, frame.image) for frame in Decoding(path, threads=1)]
-        )
+        seconds, frames = timed(read, path)
         meters["decoding and scaling"] += seconds
         frames_seen += len(frames)
-        look, movement = LookMeter(), MovementMeter()
-        moving, _ = timed(lambda m=movement, f=frames: [m.push(*frame) for frame in f])
+        moving = timed(feed, MovementMeter(), frames)[0]
+        look = LookMeter()
         meters["camera move"] += moving
-        looking, _ = timed(lambda m=look, f=frames: [m.push(*frame) for frame in f])
-        meters["light, colour, sharpness"] += max(0.0, looking - moving)
+        meters["light, colour, sharpness"] += max(0.0, timed(feed, look, frames)[0] - moving)
         images = [image for _, image in frames]
-        meters["faces and hash"] += timed(
-            lambda m=look, i=images: m.finish(i[0], samples=i[:: len(i) // 16], faces=find_faces)
-        )[0]
-        for _ in Decoding(path, sound=lambda at, frame, s=sounds: s.append((at, frame))):
+        meters["faces and hash"] += timed(close, look, images)[0]
+        for _ in Decoding(path, sound=partial(keep, sounds)):
             pass
-        for what, meter in (("speech", SpeechMeter()), ("loudness", LoudnessMeter())):
-            meters[what] += timed(lambda m=meter, s=sounds: [m.push(*sound) for sound in s])[0]
+        meters["speech"] += timed(feed, SpeechMeter(), sounds)[0]
+        meters["loudness"] += timed(feed, LoudnessMeter(), sounds)[0]
     wall = time.monotonic() - started
     print(f"\ncost over {frames_seen} frames of 1920 x 1080, one thread ({wall:.0f} s of wall time)")
     whole = meters["decoding and scaling"]
