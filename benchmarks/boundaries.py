@@ -234,9 +234,13 @@ def main() -> None:
     out += [
         "",
         f"by CPU time fast runs at {fast:.2f} times the speed of PySceneDetect Adaptive (goal .80),",
-        f"auto at {auto:.1f} times that of TransNetV2 on every frame (goal 5), {own:.1f} times our transnet",
         f"TransNetV2 ruled on {ruled['plain']:.1%} of plain frames, {ruled['torture']:.1%} of torture",
     ]
+    if network is not None:
+        out.append(
+            f"auto runs at {auto:.1f} times the speed of TransNetV2 on every frame (goal 5), "
+            f"at {own:.1f} times that of our transnet"
+        )
     sys.stdout.write("\n".join(out) + "\n")
 
 
