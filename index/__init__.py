@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from index.base import FootageError, Span
     from index.builder import IndexEvent, build_index
     from index.library import Library, find_library
+    from index.limits import Limits
     from index.measure import Measurement, measure_file
     from index.probe import read_media
     from index.values import Hit, Look, Media, Problem, Shot
@@ -25,6 +26,7 @@ _PLACES = {
     "Hit": "index.values",
     "IndexEvent": "index.builder",
     "Library": "index.library",
+    "Limits": "index.limits",
     "Look": "index.values",
     "Measurement": "index.measure",
     "Media": "index.values",
@@ -43,6 +45,7 @@ __all__ = [
     "Hit",
     "IndexEvent",
     "Library",
+    "Limits",
     "Look",
     "Measurement",
     "Media",
