@@ -2,7 +2,7 @@
 
 Prints
 
-- camera moves: the confusion matrix, precision and recall of moves with exact truth (a camera led over stills,
+- camera moves: the confusion matrix, precision and recall of moves with exact truth (a camera over stills,
   with seeds not used while the method was made), and how many are right by what makes them hard; then the
   moves of the sample library and of real clips labelled by hand, to both of which the method was fitted;
 - shot size by faces against the labels by hand, and within one size;
