@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from index.decode import Decoding, Image
 from index.faces import find_faces
 from index.looks import LookMeter, perceptual_hash, shot_size
 from index.measure import measure_file, tile
+from index.records import plain_look, shot_from
 from index.values import Look
 
 
@@ -185,3 +187,18 @@ def test_a_measured_file_is_whole(footage: Path) -> None:
     assert measured.features.shape == (sum(len(shot.windows) for shot in measured.shots), 0)
     assert all(shot.look.loudness is not None and -70 < shot.look.loudness < 0 for shot in measured.shots)
     assert measured.note == ""
+
+
+def test_looks_of_older_libraries_are_read(footage: Path) -> None:
+    shot = measure_file(footage / "clips/flower.mp4", None, detector="fast").shots[0]
+    assert shot.look.speech == 0
+    assert 0 < shot.look.whole_phash < 2**63
+    kept = plain_look(shot.look)
+    spans = json.dumps([[str(shot.span.start), str(shot.span.end)]])
+    row = (shot.id, shot.media, spans[1:-1], spans)
+    assert shot_from((*row, json.dumps(kept), "")).look == shot.look
+    for name in ("speech", "whole_phash"):
+        del kept[name]
+    older = shot_from((*row, json.dumps(kept), "")).look
+    assert (older.speech, older.whole_phash) == (None, 0)
+    assert older.phash == shot.look.phash
