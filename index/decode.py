@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from index.base import FootageError
-from index.pixels import Image, small_rgb
+from index.pixels import Image, scaled_rgb, small_rgb
 from index.probe import main_stream, open_footage, pace, pixel_aspect, stream_rotation
 
 __all__ = ["Decoding", "Frame", "Image"]
@@ -54,7 +54,8 @@ class Frame:
         """
         width, height = self.source.width * self.aspect, Fraction(self.source.height)
         scale = min(Fraction(side) / min(width, height), _LONGEST * Fraction(side) / max(width, height))
-        return _upright(self.source, _size(width * scale, height * scale), self.turns)
+        # By swscale: encoders notice its small errors of colour, and their constants were chosen with them.
+        return _upright(scaled_rgb(self.source, *_size(width * scale, height * scale)), self.turns)
 
 
 class Decoding:
@@ -158,7 +159,7 @@ class Decoding:
             if small is None:  # a picture that changes its size in the middle is shown at the first one
                 turns = -stream_rotation(frame) // 90 % 4
                 small = _small_size(frame.width, frame.height, aspect)
-            image = _upright(frame, small, turns)
+            image = _upright(small_rgb(frame, *small), turns)
             yield Frame(self._now, image, frame, turns, aspect)
             del frame  # let go of it before the next is decoded: the decoder works in the same, warm memory
         if first is not None:
@@ -227,6 +228,5 @@ def _small_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     return _size(width * aspect * scale, height * scale)
 
 
-def _upright(frame: Any, size: tuple[int, int], turns: int) -> Image:
-    image = small_rgb(frame, *size)
+def _upright(image: Image, turns: int) -> Image:
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

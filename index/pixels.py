@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Image", "small_rgb"]
+__all__ = ["Image", "scaled_rgb", "small_rgb"]
 
 Image = NDArray[np.uint8]
 """(height, width, 3) RGB."""
@@ -48,7 +48,7 @@ def small_rgb(frame: Any, width: int, height: int) -> Image:
     """
     depth = _DEPTHS.get(frame.format.name)
     if depth is None or frame.colorspace not in _LUMA or width > frame.width or height > frame.height:
-        return _by_swscale(frame, width, height)
+        return scaled_rgb(frame, width, height)
     import cv2
 
     planes = [_shrunk(plane, width, height) for plane in _planes(frame, depth)]
@@ -58,7 +58,8 @@ def small_rgb(frame: Any, width: int, height: int) -> Image:
     return np.asarray(cv2.transform(cv2.merge(planes), _matrix(frame.colorspace, full)), dtype=np.uint8)
 
 
-def _by_swscale(frame: Any, width: int, height: int) -> Image:
+def scaled_rgb(frame: Any, width: int, height: int) -> Image:
+    """A PyAV video frame of any pixel format as RGB of ``width`` x ``height`` pixels, by swscale."""
     image: Image = frame.reformat(
         width=width, height=height, format="rgb24", interpolation="AREA"
     ).to_ndarray()
