@@ -139,8 +139,7 @@ class Vectors:
     def _propose(self, queries: FloatArray, count: int, keep: NDArray[np.bool_] | None) -> list[Rows | None]:
         faiss = _faiss()
         index = self._opened()
-        wanted = np.zeros((len(queries), index.d), np.float32)
-        wanted[:, : queries.shape[1]] = queries
+        wanted = _wide(queries, index.d)
         cells = faiss.extract_index_ivf(index).nlist
         probes = min(cells, PROBES)
         selector = None
@@ -238,14 +237,15 @@ def build_ivf(vectors: FloatArray, quantised: int = QUANTISED) -> Any:
     columns = vectors.shape[1]
     cells = min(len(vectors), 2 ** round(np.log2(2 * np.sqrt(len(vectors)))))
     coarse = f"IVF{cells}_HNSW32" if cells >= 1024 else f"IVF{cells}"
-    codes = f"PQ{CODES}" if len(vectors) > quantised else "SQ8"
+    codes = f"PQ{min(CODES, columns)}" if len(vectors) > quantised else "SQ8"
     if codes != "SQ8":
-        columns = -(-columns // CODES) * CODES
+        columns = -(-columns // min(CODES, columns)) * min(CODES, columns)
     index = faiss.index_factory(columns, f"{coarse},{codes}", faiss.METRIC_INNER_PRODUCT)
     inner = faiss.extract_index_ivf(index)
     inner.cp.niter, inner.cp.min_points_per_centroid, inner.cp.max_points_per_centroid = 8, 1, TRAINING
     if codes != "SQ8":
-        faiss.downcast_index(inner).pq.cp.niter = 8
+        trained = faiss.downcast_index(inner).pq.cp
+        trained.niter, trained.min_points_per_centroid = 8, 1
     step = max(1, len(vectors) // (cells * TRAINING))
     index.train(_wide(vectors[::step], columns))
     for start in range(0, len(vectors), BLOCK):
@@ -254,7 +254,16 @@ def build_ivf(vectors: FloatArray, quantised: int = QUANTISED) -> Any:
 
 
 def _wide(vectors: FloatArray, columns: int) -> FloatArray:
-    """Vectors with zeros behind, as many columns as the index has."""
+    """Vectors in as many columns as the index has. Zeros are spread, one a piece of the product code at most:
+    k-means does not come to an end with pieces that are the same everywhere."""
+    own = vectors.shape[1]
     out = np.zeros((len(vectors), columns), np.float32)
-    out[:, : vectors.shape[1]] = vectors
+    if own == columns:
+        places = np.arange(own)
+    else:
+        pieces = np.array_split(np.arange(own), CODES)
+        places = np.concatenate(
+            [piece - piece[0] + number * (columns // CODES) for number, piece in enumerate(pieces)]
+        )
+    out[:, places] = vectors
     return out
