@@ -42,6 +42,8 @@ _STEP_RATIO = 3.0
 """How often it must exceed the mean of the two frames before and after: PySceneDetect's adaptive measure."""
 _NEVER = 0.005
 """Probability below which a step, however great, is left alone: a flash, most often."""
+_NEAR = 4
+"""Frames around a peak among which TransNetV2's answer is looked for."""
 _AGREED = 0.8
 """Probability from which TransNetV2 alone decides that a step is a cut: right in 5 of 5 such tuning cases."""
 _FUSION = (0.55, 0.4, -1.1)
@@ -60,7 +62,7 @@ class Effort:
     ruled: int = 0
     """Frames that TransNetV2 saw, those around the doubtful spans included."""
     spans: int = 0
-    """Doubtful spans."""
+    """How often it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +242,8 @@ class CascadeDetector(FastDetector):
         super().__init__()
         self._threads = threads
         self._effort = effort if effort is not None else Effort()
+        self._ruled = (0, np.zeros((0, 2), np.float32))
+        """Number of the first frame of TransNetV2's last answer, and the answer."""
 
     def push(self, time: Fraction, image: Image) -> list[Fraction]:
         """Take the next frame; boundaries that are certain now."""
@@ -262,17 +266,23 @@ class CascadeDetector(FastDetector):
         peaks = self._peaks(first, last)
         if all(self._chance(number) >= _CERTAIN for number in peaks):
             return [self._place(number) for number in peaks]
-        begin = self._frames.begin(first - CONTEXT)
-        frames = self._frames.tiny(first - CONTEXT, last + CONTEXT + 1)
-        self._effort.ruled += len(frames)
-        self._effort.spans += 1
-        ruled = load_transnet(self._threads).judge(frames)
+        begin, ruled = self._ruled
+        if first - _NEAR < begin or last + 2 * _NEAR > begin + len(ruled):
+            # Where spans crowd, as in a strobe, the next ones are answered with this one.
+            crowded = first - CONTEXT < begin + len(ruled)
+            end = max(last + CONTEXT + 1, first - CONTEXT + WINDOW if crowded else 0)
+            begin = self._frames.begin(first - CONTEXT)
+            frames = self._frames.tiny(first - CONTEXT, end)
+            self._effort.ruled += len(frames)
+            self._effort.spans += 1
+            ruled = load_transnet(self._threads).judge(frames)
+            self._ruled = (begin, ruled)
         return [self._place(n) for n in peaks if self._ruling(n, ruled, begin) >= _ACCEPTED]
 
     def _ruling(self, number: int, ruled: Floats, begin: int) -> float:
         """Both signals together."""
         place = number - begin
-        near = ruled[max(0, place - 4) : place + 4]
+        near = ruled[max(0, place - _NEAR) : place + _NEAR]
         sure = float(near[:, 0].max())
         last = self._from + len(self._rows)
         if sure >= _AGREED and any(
