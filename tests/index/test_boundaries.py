@@ -101,7 +101,7 @@ def test_every_detector_finds_a_plain_cut_to_the_frame(name: str) -> None:
 def test_every_detector_holds_little_however_long_the_file(name: str, every: int) -> None:
     """Both where nothing happens and where every frame is another picture."""
     detector = make_detector(name)
-    frames = stepping(450, every)
+    frames = stepping(360, every)
     held, behind = [], []
     tracemalloc.start()
     for number, (time, image) in enumerate(frames):
@@ -111,7 +111,7 @@ def test_every_detector_holds_little_however_long_the_file(name: str, every: int
             behind.append(time - detector.settled)
     tracemalloc.stop()
     assert max(behind) < 10
-    assert max(held[-140:]) < max(held[:140]) + 200_000
+    assert max(held[-90:]) < max(held[:90]) + 200_000
 
 
 @pytest.mark.parametrize("name", ["auto", "fast", "transnet"])
