@@ -103,7 +103,7 @@ def test_build_index_asks_the_api_for_what_was_typed(
 
     monkeypatch.setattr("index.builder.build_index", build_index)
     arguments = ["build-index", str(tmp_path), "--encoder", "embedded", "--workers", "3", "--json"]
-    assert main(arguments) == 0
+    assert main([*arguments, "--ray", "local", "--keep-shards"]) == 0
     assert asked.pop("progress") is not None
     assert asked == {
         "folder": tmp_path,
@@ -111,6 +111,8 @@ def test_build_index_asks_the_api_for_what_was_typed(
         "workers": 3,
         "store": None,
         "detector": "auto",
+        "ray": "local",
+        "keep_shards": True,
     }
     assert json.loads(capsys.readouterr().out)["library"] == str(tmp_path)
 
