@@ -45,7 +45,7 @@ _NEVER = 0.005
 _NEAR = 4
 """Frames around a peak among which TransNetV2's answer is looked for."""
 _AGREED = 0.8
-"""Probability from which TransNetV2 alone decides that a step is a cut: right in 5 of 5 such tuning cases."""
+"""Probability from which TransNetV2 alone decides that a step is a cut: set by hand on a handful of steps."""
 _FUSION = (0.55, 0.4, -1.1)
 """Weights of the log odds of the quick network and of TransNetV2, and a constant.
 

