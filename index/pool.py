@@ -127,21 +127,24 @@ class WorkerPool:
                 last = waiting.qsize() < self._count
                 threads = max(share, min(_CORES, _LAST_THREADS)) if last else share
                 reply = worker.measure(replace(job, threads=threads))
+                if reply is not None:
+                    events.put((reply[0], job, reply[1]))
+                elif worker.stopped:
+                    events.put(("bad", job, worker.stopped))
+                else:
+                    events.put(("crashed", job, f"the decoder crashed on it ({worker.death()})"))
+                if reply is None or worker.stopped:
+                    with self._guard:
+                        self._workers.remove(worker)
+                    worker.kill()
+                    worker.bury()
+                    worker = None
             except FootageError as error:
                 events.put(("fatal", None, error))
                 return
-            if reply is not None:
-                events.put((reply[0], job, reply[1]))
-            elif worker.stopped:
-                events.put(("bad", job, worker.stopped))
-            else:
-                events.put(("crashed", job, f"the decoder crashed on it ({worker.death()})"))
-            if reply is None or worker.stopped:
-                with self._guard:
-                    self._workers.remove(worker)
-                worker.kill()
-                worker.bury()
-                worker = None
+            except Exception as error:  # without an event the build would wait for ever
+                events.put(("fatal", None, f"indexing came to an end: {error!r}; what was indexed is kept"))
+                return
 
     def _start(self) -> _Worker:
         threads = str(self._setup.threads)
@@ -239,7 +242,7 @@ class _Worker:
                 with self._guard:
                     self._silent = 0.0
                     self._done, self._promised = value
-        except (OSError, EOFError, pickle.UnpicklingError, ValueError):
+        except Exception:  # a dying process may leave half an answer, and that may mean anything to pickle
             return None
 
     def tick(self, seconds: float) -> None:
@@ -289,7 +292,10 @@ class _Worker:
             self._process.kill()
             code = self._process.wait()
         if code < 0:
-            return f"{signal.Signals(-code).name}"
+            try:
+                return signal.Signals(-code).name
+            except ValueError:  # most real-time signals have no name
+                return f"signal {-code}"
         return f"exit status {code}"
 
     def kill(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
+import stat
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,6 +61,34 @@ class CrashingEncoder(ColourEncoder):
         features = super().encode_images(frames)
         if (features.argmax(axis=1) == WORDS.index("red")).any():
             os.kill(os.getpid(), signal.SIGKILL)
+        return features
+
+
+class OddlyCrashingEncoder(ColourEncoder):
+    """Ends its own process by a signal without a name when it sees a frame that is mostly red."""
+
+    name = "oddly-crashing"
+
+    def encode_images(self, frames: Sequence[NDArray[np.uint8]]) -> FloatArray:
+        features = super().encode_images(frames)
+        if (features.argmax(axis=1) == WORDS.index("red")).any():
+            os.kill(os.getpid(), 35)
+        return features
+
+
+class UnreadableEncoder(ColourEncoder):
+    """Sends what is no answer in place of its own when it sees a frame that is mostly red, and ends."""
+
+    name = "unreadable"
+
+    def encode_images(self, frames: Sequence[NDArray[np.uint8]]) -> FloatArray:
+        features = super().encode_images(frames)
+        if (features.argmax(axis=1) == WORDS.index("red")).any():
+            for number in range(3, 64):
+                with contextlib.suppress(OSError):
+                    if stat.S_ISFIFO(os.fstat(number).st_mode):
+                        os.write(number, b"cno_such_module\nname\n.")
+            os._exit(3)
         return features
 
 

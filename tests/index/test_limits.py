@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,37 @@ def test_a_file_that_needs_too_much_memory_is_stopped_and_named(clips: Path) -> 
     found = run(clips, "GreedyEncoder", Limits(memory_bytes=300 << 20))
     assert [found[name][0] for name in ("1.mp4", "2.mp4", "3.mp4")] == ["done", "bad", "done"]
     assert "more than 0.29 GB of memory" in found["2.mp4"][1]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="needs signals without a name")
+@pytest.mark.parametrize(
+    ("encoder", "end"), [("OddlyCrashingEncoder", "signal 35"), ("UnreadableEncoder", "exit status 3")]
+)
+def test_a_worker_may_end_in_any_way(clips: Path, encoder: str, end: str) -> None:
+    found: dict[str, tuple[str, Any]] = {}
+    thread = threading.Thread(target=lambda: found.update(run(clips, encoder, Limits())), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert [found[name][0] for name in ("1.mp4", "2.mp4", "3.mp4")] == ["done", "crashed", "done"]
+    assert end in found["2.mp4"][1]
+
+
+def test_what_nobody_thought_of_ends_the_run(clips: Path) -> None:
+    nonsense: Any = "no job"
+    errors = []
+
+    def go() -> None:
+        with WorkerPool(Setup("python:colour_encoder:ColourEncoder"), 1) as pool:
+            try:
+                list(pool.run([nonsense]))
+            except FootageError as error:
+                errors.append(str(error))
+
+    thread = threading.Thread(target=go, daemon=True)
+    thread.start()
+    thread.join(60)
+    (error,) = errors
+    assert "indexing came to an end: TypeError" in error
 
 
 def test_an_encoder_that_never_loads_is_an_error(clips: Path) -> None:
