@@ -28,7 +28,7 @@ from index.base import FootageError
 from index.limits import Limits
 from index.nodes import Place, check_address, check_node, inspector, no_cluster, sample_file
 from index.pool import WorkerPool
-from index.shards import PARTIAL, Origin, clear_partial, read_shard, write_shard
+from index.shards import PARTIAL, Origin, clear_partial, keep_shards, read_shard, write_shard
 from index.worker import Identity, Job, Setup
 
 __all__ = ["RayPool"]
@@ -194,6 +194,8 @@ class RayPool:
             self._shards.mkdir(parents=True, exist_ok=True)
             clear_partial(self._shards)
             (self._shards / self._token).touch()
+            if self._keep:
+                keep_shards(self._shards)
         except OSError as error:
             raise FootageError(
                 f"shards cannot be written to {os.fspath(self._shards)!r} ({error.strerror})"

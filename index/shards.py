@@ -55,6 +55,7 @@ __all__ = [
     "Merged",
     "Origin",
     "clear_partial",
+    "keep_shards",
     "merge_shards",
     "read_shard",
     "schema",
@@ -68,6 +69,8 @@ VERSION = 1
 _SUFFIX = ".parquet"
 PARTIAL = ".partial"
 """End of the hidden names of what is not finished."""
+_KEPT = ".kept"
+"""Name of the file that says that the shards of a folder stay, whoever merges them."""
 _VERSION_KEY = b"montage.shard"
 _TOGETHER = 64
 """Measurements written in one transaction of a merge."""
@@ -238,14 +241,24 @@ def clear_partial(folder: Path | str) -> None:
             path.unlink(missing_ok=True)
 
 
+def keep_shards(folder: Path | str) -> None:
+    """Remember in the folder itself that its shards are to stay, for as long as the folder is there.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    (Path(folder) / _KEPT).touch()
+
+
 def merge_shards(folder: Path | str, store: Store, *, keep: bool = True, paths: bool = True) -> Merged:
     """Write the shards in ``folder`` that belong to a library into it; what it knows already stays as it is.
 
     They belong to it if they have its encoder and its detector; an empty library takes those of the shards. A
     shard that is damaged or of another version is left alone and noted. Without ``keep`` shards are removed
-    once the library holds what they say. With ``paths`` the name of each measured file is written too, so
-    that the library can be opened at once; a later ``build_index`` looks at the files and measures none of
-    them. The store must be open for writing, and nobody else may write to it.
+    once the library holds what they say, unless the folder is marked (``keep_shards``). With ``paths`` the
+    name of each measured file is written too, so that the library can be opened at once; a later
+    ``build_index`` looks at the files and measures none of them. The store must be open for writing, and
+    nobody else may write to it.
 
     Raises:
         FootageError: if an empty library is given shards of several encoders or detectors, or pyarrow is
@@ -253,6 +266,7 @@ def merge_shards(folder: Path | str, store: Store, *, keep: bool = True, paths: 
     """
     _arrow()
     folder = Path(folder)
+    keep = keep or (folder / _KEPT).exists()
     notes: list[str] = []
     if not store.meta("encoder_hash"):
         _take_origin(folder, store)
@@ -279,8 +293,9 @@ def merge_shards(folder: Path | str, store: Store, *, keep: bool = True, paths: 
         finished.clear()
 
     for path in sorted(folder.glob(f"[!.]*{_SUFFIX}")):
+        # By its name alone a shard is known well enough to be passed over, but not to be removed.
         single = path.name.endswith(shard_name("", digest, detector)) and path.name.split("-")[0] in measured
-        if not single:
+        if not (keep and single):
             found = []
             try:
                 for origin, measurement in read_shard(path):

@@ -21,7 +21,16 @@ from index.base import FootageError, Span
 from index.builder import IndexEvent, build_index
 from index.library import Library
 from index.measure import Measurement, measure_file, shot_id
-from index.shards import SHARDS, Origin, clear_partial, merge_shards, read_shard, shard_name, write_shard
+from index.shards import (
+    SHARDS,
+    Origin,
+    clear_partial,
+    keep_shards,
+    merge_shards,
+    read_shard,
+    shard_name,
+    write_shard,
+)
 from index.store import FILE_NAME, Store
 from index.values import CAMERA_MOVES, SHOT_SIZES, Shot
 from index.worker import Identity
@@ -184,6 +193,33 @@ def test_shards_of_a_killed_build_are_found_again(
     assert damaged.name in note
     assert "damaged or cut short" in note
     assert [path.name for path in shards.iterdir() if not path.name.startswith(".")] == [damaged.name]
+
+
+def test_shards_that_a_build_was_to_keep_stay(
+    measured: list[Measurement], folder: Path, whole: str, tmp_path: Path
+) -> None:
+    shards = tmp_path / SHARDS
+    shards.mkdir()
+    names = {write_shard(shards, measurement, ORIGIN) for measurement in measured}
+    keep_shards(shards)
+    for _ in range(2):
+        library = build_index(folder, encoder=ENCODER, detector="fast", store=tmp_path, workers=1)
+        assert library.dump() == whole
+        assert {path.name for path in shards.glob("*.parquet")} == names
+
+
+def test_no_shard_is_removed_for_its_name(measured: list[Measurement], tmp_path: Path) -> None:
+    name = write_shard(tmp_path, measured[0], ORIGIN)
+    store = Store(tmp_path / FILE_NAME, write=True)
+    assert merge_shards(tmp_path, store).media == 1
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(b"of some other kind")
+    (note,) = merge_shards(tmp_path, store, keep=False).notes
+    assert "damaged" in note
+    assert (tmp_path / name).exists()
+    (tmp_path / name).write_bytes(whole)
+    assert merge_shards(tmp_path, store, keep=False).notes == ()
+    assert not (tmp_path / name).exists()
 
 
 def test_damage_anywhere_is_noticed(measured: list[Measurement], tmp_path: Path) -> None:
