@@ -74,6 +74,8 @@ _KEPT = ".kept"
 _VERSION_KEY = b"montage.shard"
 _TOGETHER = 64
 """Measurements written in one transaction of a merge."""
+_AT_ONCE = 8
+"""Measurements read at once."""
 _NOT_SEEN = -1
 """Stands for the time of a file that the merging machine has not looked at."""
 
@@ -192,6 +194,15 @@ def read_shard(path: Path | str) -> Iterator[tuple[Origin, Measurement]]:
         FootageError: if the shard is damaged or cut short, or was written by another version, or pyarrow is
             missing.
     """
+    with _opened(path) as file:
+        for batch in file.iter_batches(batch_size=_AT_ONCE, use_threads=False):  # small: threads cost more
+            for row in range(batch.num_rows):
+                yield _measurement(batch, row)
+
+
+@contextlib.contextmanager
+def _opened(path: Path | str) -> Iterator[Any]:
+    """A shard's ``pyarrow.parquet.ParquetFile``; whatever is wrong with it is a ``FootageError``."""
     pa = _arrow()
     from pyarrow import parquet
 
@@ -205,12 +216,19 @@ def read_shard(path: Path | str) -> Iterator[tuple[Origin, Measurement]]:
                     f"the shard {os.fspath(path)!r} was written by another version of montage "
                     f"(its layout is {version}, this one reads {VERSION} with its own columns)"
                 )
-            for number in range(file.num_row_groups):
-                table = file.read_row_group(number, use_threads=False)  # small: threads cost more
-                for row in range(table.num_rows):
-                    yield _measurement(table, row)
+            yield file
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FootageError(f"the shard {os.fspath(path)!r} is damaged or cut short: {error}") from error
+
+
+def _origins(path: Path) -> dict[Origin, None]:
+    """What shaped the measurements of a shard, without reading these."""
+    found: dict[Origin, None] = {}
+    with _opened(path) as file:
+        for batch in file.iter_batches(columns=["spec", "encoder", "detector"], use_threads=False):
+            for one in batch.to_pylist():
+                found[Origin(one["spec"], _value(Identity, one["encoder"]), one["detector"])] = None
+    return found
 
 
 def _measurement(table: Any, row: int) -> tuple[Origin, Measurement]:
@@ -254,11 +272,11 @@ def merge_shards(folder: Path | str, store: Store, *, keep: bool = True, paths: 
     """Write the shards in ``folder`` that belong to a library into it; what it knows already stays as it is.
 
     They belong to it if they have its encoder and its detector; an empty library takes those of the shards. A
-    shard that is damaged or of another version is left alone and noted. Without ``keep`` shards are removed
-    once the library holds what they say, unless the folder is marked (``keep_shards``). With ``paths`` the
-    name of each measured file is written too, so that the library can be opened at once; a later
-    ``build_index`` looks at the files and measures none of them. The store must be open for writing, and
-    nobody else may write to it.
+    shard that is damaged or of another version is left alone and noted; of a joined one the rows before the
+    damage count. Without ``keep`` shards are removed once the library holds all that they say, unless the
+    folder is marked (``keep_shards``). With ``paths`` the name of each measured file is written too, so that
+    the library can be opened at once; a later ``build_index`` looks at the files and measures none of them.
+    The store must be open for writing, and nobody else may write to it.
 
     Raises:
         FootageError: if an empty library is given shards of several encoders or detectors, or pyarrow is
@@ -272,7 +290,7 @@ def merge_shards(folder: Path | str, store: Store, *, keep: bool = True, paths: 
         _take_origin(folder, store)
     digest, detector = store.meta("encoder_hash"), store.meta("detector")
     measured = store.measured(digest)
-    rows = store.paths() if paths else {}
+    names = store.paths() if paths else {}
     media = shots = 0
     waiting: list[Measurement] = []
     finished: list[Path] = []
@@ -282,7 +300,7 @@ def merge_shards(folder: Path | str, store: Store, *, keep: bool = True, paths: 
             for measurement in waiting:
                 store.put_measurement(measurement, digest)
                 for name in measurement.media.paths if paths else ():
-                    if name not in rows:
+                    if name not in names:
                         store.put_path(PathRow(name, 0, _NOT_SEEN, 0, measurement.media.id))
             if waiting:
                 store.set_meta({"groups": "stale"})
@@ -295,26 +313,26 @@ def merge_shards(folder: Path | str, store: Store, *, keep: bool = True, paths: 
     for path in sorted(folder.glob(f"[!.]*{_SUFFIX}")):
         # By its name alone a shard is known well enough to be passed over, but not to be removed.
         single = path.name.endswith(shard_name("", digest, detector)) and path.name.split("-")[0] in measured
-        if not (keep and single):
-            found = []
-            try:
-                for origin, measurement in read_shard(path):
-                    if origin.encoder.hash == digest and origin.detector == detector:
-                        found.append(measurement)
-            except FootageError as error:
-                notes.append(str(error))
-                continue
-            if not found:
-                continue
-            for measurement in found:
-                if measurement.media.id not in measured:
+        if keep and single:
+            continue
+        rows = strange = 0
+        try:
+            for origin, measurement in read_shard(path):
+                rows += 1
+                if origin.encoder.hash != digest or origin.detector != detector:
+                    strange += 1
+                elif measurement.media.id not in measured:
                     measured.add(measurement.media.id)
                     waiting.append(measurement)
                     media += 1
                     shots += len(measurement.shots)
-        finished.append(path)
-        if len(waiting) >= _TOGETHER:
-            flush()
+                    if len(waiting) >= _TOGETHER:  # a joined table may be larger than the memory
+                        flush()
+        except FootageError as error:
+            notes.append(str(error))
+            continue
+        if rows and not strange:
+            finished.append(path)
     flush()
     return Merged(media, shots, tuple(notes))
 
@@ -324,7 +342,7 @@ def _take_origin(folder: Path, store: Store) -> None:
     origins: dict[Origin, None] = {}
     for path in sorted(folder.glob(f"[!.]*{_SUFFIX}")):
         with contextlib.suppress(FootageError):
-            origins.update({origin: None for origin, _ in read_shard(path)})
+            origins |= _origins(path)
     if len(origins) > 1:
         names = ", ".join(f"{o.encoder.name} ({o.encoder.hash}) with {o.detector}" for o in origins)
         raise FootageError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from making import ENCODER, colour_folder
 
+import index.shards as shards_module
 from index.base import FootageError, Span
 from index.builder import IndexEvent, build_index
 from index.library import Library
@@ -270,6 +273,50 @@ def test_joined_shards_are_merged_all_the_same(
     library = build_index(folder, encoder=ENCODER, detector="fast", store=tmp_path, workers=1)
     assert library.dump() == whole
     assert not list(shards.iterdir())
+
+
+def test_a_joined_shard_with_rows_of_another_detector_stays(
+    measured: list[Measurement], tmp_path: Path
+) -> None:
+    import pyarrow
+
+    origins = (ORIGIN, replace(ORIGIN, detector="content"))
+    names = [write_shard(tmp_path, one, origin) for one, origin in zip(measured, origins, strict=False)]
+    joined = pyarrow.concat_tables([parquet.read_table(tmp_path / name) for name in names])
+    for name in names:
+        (tmp_path / name).unlink()
+    parquet.write_table(joined, tmp_path / "joined.parquet")
+    store = Store(tmp_path / FILE_NAME, write=True)
+    with store.transaction():
+        store.set_meta({"encoder_hash": ORIGIN.encoder.hash, "detector": "fast"})
+    for count in (1, 0):
+        assert merge_shards(tmp_path, store, keep=False).media == count
+        assert (tmp_path / "joined.parquet").exists()
+
+
+def test_a_joined_shard_is_merged_a_part_at_a_time(
+    measured: list[Measurement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow
+
+    names = [write_shard(tmp_path, measurement, ORIGIN) for measurement in measured]
+    joined = pyarrow.concat_tables([parquet.read_table(tmp_path / name) for name in names])
+    for name in names:
+        (tmp_path / name).unlink()
+    parquet.write_table(joined, tmp_path / "joined.parquet")
+    monkeypatch.setattr(shards_module, "_TOGETHER", 2)
+    monkeypatch.setattr(shards_module, "_AT_ONCE", 1)
+    written = []
+
+    class Watched(Store):
+        @contextlib.contextmanager
+        def transaction(self) -> Iterator[None]:
+            with super().transaction():
+                yield
+            written.append(len(self.measured(ORIGIN.encoder.hash)))
+
+    assert merge_shards(tmp_path, Watched(tmp_path / FILE_NAME, write=True)).media == 5
+    assert sorted(set(written)) == [0, 2, 4, 5]
 
 
 def test_an_empty_library_takes_one_encoder_only(measured: list[Measurement], tmp_path: Path) -> None:
