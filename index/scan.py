@@ -57,25 +57,35 @@ def scan_folder(folder: Path | str) -> Scan:
         raise FootageError(f"the folder {root!r} cannot be looked at ({error.strerror})") from error
     files: list[Found] = []
     problems: list[Problem] = []
-    _walk(root, "", files, problems, set())
+    _walk(root, files, problems)
     key = lambda item: os.fsencode(item.path)  # noqa: E731
     return Scan(tuple(sorted(files, key=key)), tuple(sorted(problems, key=key)))
 
 
-def _walk(
+def _walk(root: str, files: list[Found], problems: list[Problem]) -> None:
+    seen: set[tuple[int, int]] = set()
+    waiting = [""]  # no recursion: folders may be nested deeper than Python's stack
+    while waiting:
+        folders = _look(root, waiting.pop(), files, problems, seen)
+        # Real folders first, so that a link to a folder inside the tree is the copy that is left out.
+        waiting += [path for _, path in sorted(folders, reverse=True)]
+
+
+def _look(
     root: str, inside: str, files: list[Found], problems: list[Problem], seen: set[tuple[int, int]]
-) -> None:
+) -> list[tuple[bool, str]]:
+    """Look at one folder; the folders in it, and whether each is a link."""
     here = os.path.join(root, inside) if inside else root
     try:
         status = os.stat(here)
         if (status.st_dev, status.st_ino) in seen:
-            return
+            return []
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(here) as entries:
             names = sorted(entries, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
         problems.append(Problem(inside, f"the folder cannot be looked at ({error.strerror})"))
-        return
+        return []
     folders = []
     for entry in names:
         if entry.name.startswith("."):
@@ -94,6 +104,4 @@ def _walk(
         except OSError as error:
             if video:
                 problems.append(Problem(path, f"it cannot be looked at ({error.strerror})"))
-    # Real folders first, so that a link to a folder inside the tree is the copy that is left out.
-    for _, path in sorted(folders):
-        _walk(root, path, files, problems, seen)
+    return folders

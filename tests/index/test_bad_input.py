@@ -13,6 +13,7 @@ from making import ENCODER, colour_clip, ffmpeg
 from index.base import FootageError
 from index.builder import build_index
 from index.library import Library
+from index.scan import scan_folder
 from index.values import Problem
 
 ODD_NAMES = (
@@ -137,6 +138,22 @@ def test_names_of_every_kind(tmp_path: Path, clip: Path) -> None:
         assert library.path_of(media).is_file()
     again = build(tmp_path)
     assert again.dump() == library.dump()
+
+
+def test_folders_may_be_nested_deeper_than_the_stack(tmp_path: Path) -> None:
+    folders = [tmp_path / "d"]
+    while len(folders) < 1100:
+        folders.append(folders[-1] / "d")
+    for folder in folders:
+        folder.mkdir()
+    film = folders[-1] / "deep.mp4"
+    film.write_bytes(b"x")
+    scan = scan_folder(tmp_path)
+    film.unlink()
+    for folder in folders[::-1]:  # what clears up after tests would not get so deep
+        folder.rmdir()
+    assert [file.path for file in scan.files] == ["d/" * 1100 + "deep.mp4"]
+    assert scan.problems == ()
 
 
 def test_links_in_a_circle_are_followed_once(tmp_path: Path, clip: Path) -> None:
