@@ -205,16 +205,18 @@ class Store:
     def put_path(self, row: PathRow) -> None:
         """Remember a file name; with a media, or with the reason why there is none."""
         path = os.fsencode(row.path)
-        before = self._db.execute("SELECT media FROM paths WHERE path = ?", (path,)).fetchone()
+        values = (
+            *(path, row.size, row.mtime, row.inode, row.media),
+            *map(clean, (row.reason, row.words, row.credit, row.licence, row.beside, row.note)),
+        )
+        before = self._db.execute(f"SELECT {PATH_COLUMNS} FROM paths WHERE path = ?", (path,)).fetchone()
+        if before == values:
+            return  # nothing has changed, so neither does a mark
         self._db.execute(
-            f"INSERT OR REPLACE INTO paths ({PATH_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(path, row.size, row.mtime, row.inode, row.media),
-                *map(clean, (row.reason, row.words, row.credit, row.licence, row.beside, row.note)),
-            ),
+            f"INSERT OR REPLACE INTO paths ({PATH_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values
         )
         self._changed.add("words")
-        if before is None or before[0] != row.media:
+        if before is None or before[4] != row.media:
             self._changed.add("shots")
 
     def drop_paths(self, paths: Iterable[str]) -> None:

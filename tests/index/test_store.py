@@ -120,6 +120,17 @@ def test_times_of_files_are_no_part_of_the_dump(store: Store) -> None:
     assert store.dump() != before
 
 
+def test_the_same_row_again_changes_no_mark(store: Store) -> None:
+    row = PathRow(ODD_PATH, 1, 2, 3, None, reason="not a video")
+    before = store.mark("words")
+    with store.transaction():
+        store.put_path(row)
+    assert store.mark("words") == before
+    with store.transaction():
+        store.put_path(replace(row, reason="not a film"))
+    assert store.mark("words") != before
+
+
 def test_a_file_that_holds_no_library_is_refused(tmp_path: Path) -> None:
     import sqlite3
 
