@@ -34,6 +34,7 @@ EventKind = Literal["found", "started", "done", "reused", "problem", "removed", 
 
 _AGAIN = -(1 << 63)
 """Stands for the time of a file that is to be tried again, whatever its own time is."""
+_RETRY = "the next montage build-index tries it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +312,13 @@ class _Build:
             file = files[job.path]
             if kind == "started":
                 self._tell("started", job.path)
-            elif kind == "done":
+                continue
+            if not self._root.is_dir():
+                raise FootageError(
+                    f"the folder {str(self._root)!r} is not there any more: it was moved or its disk was "
+                    "taken away while it was indexed; index it again where it is now"
+                )
+            if kind == "done" and self._is_as_found(file):
                 with self._store.transaction():
                     self._store.put_measurement(value, encoder)
                     self._put(*self._row(file, job.content))
@@ -322,12 +329,11 @@ class _Build:
                 self._tell("done", job.path)
                 for copy in links[job.content]:
                     self._reuse(copy, job.content, None)
+            elif kind == "done":  # whether it was the old content or the new that was measured, nobody knows
+                self._bad(file, f"it changed while it was measured; {_RETRY}", again=True)
+                for copy in links[job.content]:
+                    self._bad(copy, f"{job.path!r}, its copy, changed while measured; {_RETRY}", again=True)
             else:
-                if not self._root.is_dir():
-                    raise FootageError(
-                        f"the folder {str(self._root)!r} is not there any more: it was moved or its disk was "
-                        "taken away while it was indexed; index it again where it is now"
-                    )
                 for one in (file, *links[job.content]):
                     again = kind == "crashed" or not self._is_as_found(one)
                     self._bad(one, _without_path(str(value), self._root, job.path), again=again)

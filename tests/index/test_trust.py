@@ -157,6 +157,30 @@ def test_a_file_that_goes_or_changes_while_it_waits_is_tried_again(tmp_path: Pat
     assert len(library.media) == 3
 
 
+def test_a_file_that_changes_while_it_is_measured_is_tried_again(tmp_path: Path) -> None:
+    folder = tmp_path / "footage"
+    folder.mkdir()
+    colour_clip(folder / "1.mp4", "green")
+    colour_clip(folder / "2.mp4", "red")
+    shutil.copy(folder / "2.mp4", folder / "copy.mp4")
+    blue = colour_clip(tmp_path / "blue.mp4", "blue", 2)
+
+    def change(event: IndexEvent) -> None:
+        if event.kind == "started" and event.path == "2.mp4":
+            os.replace(blue, folder / "2.mp4")
+
+    library = build_index(folder, encoder=ENCODER, workers=1, progress=change)
+    assert {problem.path for problem in library.problems} == {"2.mp4", "copy.mp4"}
+    assert all("build-index tries it again" in problem.reason for problem in library.problems)
+    library = build_index(folder, encoder=ENCODER, workers=1)
+    assert library.problems == ()
+    assert {media.paths: media.duration for media in library.media.values()} == {
+        ("1.mp4",): 1,
+        ("2.mp4",): 2,
+        ("copy.mp4",): 1,
+    }
+
+
 def test_an_empty_folder_where_the_disk_should_be_changes_nothing(built: Path, tmp_path: Path) -> None:
     folder = tmp_path / "footage"
     shutil.copytree(built, folder, ignore=shutil.ignore_patterns(".montage"))
