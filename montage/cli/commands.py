@@ -179,6 +179,8 @@ def build_index(
     """
     from montage.cli.work import run_build_index
 
+    if keep_shards and ray is None:
+        raise click.UsageError("--keep-shards is for the workers of a cluster: name it with --ray ADDRESS")
     run_build_index(footage, encoder, workers, store, detector, output, ray=ray, keep_shards=keep_shards)
 
 

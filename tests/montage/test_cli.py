@@ -117,6 +117,11 @@ def test_build_index_asks_the_api_for_what_was_typed(
     assert json.loads(capsys.readouterr().out)["library"] == str(tmp_path)
 
 
+def test_shards_are_kept_only_of_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build-index", str(tmp_path), "--keep-shards"]) == 2
+    assert "--ray ADDRESS" in capsys.readouterr().err
+
+
 def test_doctor_names_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
