@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 
 from index.base import StorageError
 
-__all__ = ["Connection", "explain"]
+__all__ = ["Connection", "explain", "nobody_writes"]
 
 Result = TypeVar("Result")
 
@@ -22,6 +23,22 @@ def explain(file: Path, error: sqlite3.Error) -> StorageError:
         f"the index {str(file)!r} cannot be used ({error}): what it held is kept; see that its disk has room "
         "and may be written to, or choose another place with --store DIR, then run it again"
     )
+
+
+def nobody_writes(file: Path) -> bool:
+    """Whether a library's file lies where it cannot be written, with nothing in its log that it lacks.
+
+    Only then may SQLite take it as one that never changes (``immutable``) and leave out locks and the log.
+    """
+    folder = file.absolute().parent
+    try:
+        fixed = bool(os.statvfs(folder).f_flag & os.ST_RDONLY) if hasattr(os, "statvfs") else False
+        if not fixed and os.access(folder, os.W_OK):
+            return False
+        log = file.with_name(f"{file.name}-wal")
+        return not log.exists() or log.stat().st_size == 0
+    except OSError:
+        return False
 
 
 class Connection(sqlite3.Connection):

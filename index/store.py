@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from index.base import FootageError
-from index.connection import Connection, explain
+from index.connection import Connection, explain, nobody_writes
 from index.encoders.base import FloatArray
 from index.records import (
     PATH_COLUMNS,
@@ -126,6 +126,8 @@ class Store:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError:
             # On read-only media a WAL file cannot be opened in the usual way; nobody can write there either.
+            if not nobody_writes(self.file):
+                raise
             db = sqlite3.connect(f"{uri}?immutable=1", uri=True, check_same_thread=False, factory=Connection)
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         return db

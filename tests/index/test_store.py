@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from index.base import FootageError, Span
+from index.connection import nobody_writes
 from index.duplicates import duplicate_groups
 from index.measure import Measurement
 from index.store import PathRow, Store
@@ -129,6 +131,19 @@ def test_the_same_row_again_changes_no_mark(store: Store) -> None:
     with store.transaction():
         store.put_path(replace(row, reason="not a film"))
     assert store.mark("words") != before
+
+
+def test_a_log_that_cannot_be_read_is_not_left_out(store: Store, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in tmp_path.glob("library.sqlite*"):
+        if not path.name.endswith("-shm"):
+            shutil.copy(path, copy)
+    assert (copy / "library.sqlite-wal").stat().st_size > 0
+    (copy / "library.sqlite-shm").symlink_to(copy / "library.sqlite-shm")  # nobody can open it
+    with pytest.raises(FootageError, match="cannot be used"):
+        Store(copy / "library.sqlite")
+    assert not nobody_writes(copy / "library.sqlite")
 
 
 def test_a_file_that_holds_no_library_is_refused(tmp_path: Path) -> None:
