@@ -40,12 +40,16 @@ _STEP = 0.03
 """Change of a frame that may be a cut, as a share of white."""
 _STEP_RATIO = 3.0
 """How often it must exceed the mean of the two frames before and after: PySceneDetect's adaptive measure."""
-_NEVER = 0.005
-"""Probability below which a step, however great, is left alone: a flash, most often."""
 _NEAR = 4
 """Frames around a peak among which TransNetV2's answer is looked for."""
 _AGREED = 0.8
 """Probability from which TransNetV2 alone decides that a step is a cut: set by hand on a handful of steps."""
+_NEVER = 0.005
+"""Probability below which a step is left alone, if it does not stand out: a flash, most often."""
+_PLAIN_RATIO = 7.0
+"""How often a step that stands out by itself exceeds the frames around it."""
+_PLAIN_AGREED = 0.65
+"""Probability from which TransNetV2 alone decides that such a step is a cut."""
 _FUSION = (0.55, 0.4, -1.1)
 """Weights of the log odds of the quick network and of TransNetV2, and a constant.
 
@@ -253,14 +257,16 @@ class CascadeDetector(FastDetector):
         return found
 
     def _is_doubtful(self, number: int) -> bool:
-        return super()._is_doubtful(number) or (self._chance(number) >= _NEVER and self._is_step(number))
+        if super()._is_doubtful(number) or self._is_step(number, _PLAIN_RATIO):
+            return True
+        return self._chance(number) >= _NEVER and self._is_step(number)
 
-    def _is_step(self, number: int) -> bool:
+    def _is_step(self, number: int, ratio: float = _STEP_RATIO) -> bool:
         """Whether the picture changes suddenly here, and neither before nor after."""
         place = number - self._from
         step = float(self._rows[place, 2])
         around = [*self._rows[max(0, place - 2) : place, 2], *self._rows[place + 1 : place + 3, 2]]
-        return step >= _STEP and bool(around) and step >= _STEP_RATIO * float(np.mean(around))
+        return step >= _STEP and bool(around) and step >= ratio * float(np.mean(around))
 
     def _close(self, first: int, last: int) -> list[Fraction]:
         peaks = self._peaks(first, last)
@@ -285,9 +291,10 @@ class CascadeDetector(FastDetector):
         near = ruled[max(0, place - _NEAR) : place + _NEAR]
         sure = float(near[:, 0].max())
         last = self._from + len(self._rows)
-        if sure >= _AGREED and any(
-            self._is_step(n) for n in range(max(self._from, number - _SNAP), min(last, number + _SNAP + 1))
-        ):
+        near_by = range(max(self._from, number - _SNAP), min(last, number + _SNAP + 1))
+        if sure >= _AGREED and any(self._is_step(n) for n in near_by):
+            return sure
+        if sure >= _PLAIN_AGREED and any(self._is_step(n, _PLAIN_RATIO) for n in near_by):
             return sure
         quick, slow, constant = _FUSION
         odds = quick * _odds(self._chance(number)) + slow * _odds(sure) + constant

@@ -183,6 +183,14 @@ def test_annotated_cuts_of_a_film(footage: Path) -> None:
     assert all(abs(a - b) <= 1 for a, b in zip(found, truth, strict=True))
 
 
+def test_hard_cuts_of_a_dark_trailer(footage: Path) -> None:
+    """Between dark faces, from and to black. Seen by eye; the frame is where the picture steps."""
+    cuts = [336, 398, 422, 573, 623, 660]
+    found = [round(time * 24) for time in of_file(footage / "films/sintel-trailer-480x204.mp4")]
+    assert all(any(abs(cut - one) <= 1 for one in found) for cut in cuts), found
+    assert len(found) <= 16
+
+
 def test_single_takes_have_no_boundaries(footage: Path) -> None:
     for clip in ("soapbox", "parkour", "bmx-trees", "drift-chicane", "red-haired-woman"):
         assert of_file(footage / "clips" / f"{clip}.mp4") == []
