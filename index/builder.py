@@ -334,9 +334,11 @@ class _Build:
                 for copy in links[job.content]:
                     self._bad(copy, f"{job.path!r}, its copy, changed while measured; {_RETRY}", again=True)
             else:
+                reason = _without_path(str(value), self._root, job.path)
+                if kind == "stopped":
+                    reason += f" ({_RETRY})"
                 for one in (file, *links[job.content]):
-                    again = kind == "crashed" or not self._is_as_found(one)
-                    self._bad(one, _without_path(str(value), self._root, job.path), again=again)
+                    self._bad(one, reason, again=kind != "bad" or not self._is_as_found(one))
 
     def _is_as_found(self, file: Found) -> bool:
         """Whether a file is still what the walk through the folder met: else it is to be tried again."""

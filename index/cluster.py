@@ -141,8 +141,9 @@ class RayPool:
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[str, Job, Any]]:
         """Measure files all over the cluster.
 
-        Yields ``("started", job, None)``, then ``("done", job, Measurement)``, ``("bad", job, reason)`` or
-        ``("crashed", job, reason)``, in the order in which things happen; ``started`` once for each job.
+        Yields ``("started", job, None)``, then ``("done", job, Measurement)``, ``("bad", job, reason)``,
+        ``("stopped", job, reason)`` or ``("crashed", job, reason)``, in the order in which things happen;
+        ``started`` once for each job.
 
         Raises:
             FootageError: if there is no cluster, a node is not fit for the work, no worker can be started, or
@@ -178,7 +179,7 @@ class RayPool:
                     continue
                 strikes[job.content] += kind == "crashed"
                 losses[job.content] += kind == "lost"
-                if kind == "bad":
+                if kind in ("bad", "stopped"):
                     yield kind, job, answer
                 elif strikes[job.content] >= _STRIKES or losses[job.content] >= _LOSSES:
                     yield "crashed", job, answer
@@ -390,7 +391,7 @@ class _Worker:
         return ray.get_runtime_context().get_node_id(), self._found, identity
 
     def measure(self, job: Job) -> tuple[str, str]:
-        """``done`` and the name of the shard, ``bad``, ``crashed`` or ``fatal`` and the reason."""
+        """``done`` and its shard's name, ``bad``, ``stopped``, ``crashed`` or ``fatal`` and the reason."""
         try:
             for kind, _, value in self._pool.run([job]):
                 if kind == "done":

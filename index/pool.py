@@ -80,8 +80,10 @@ class WorkerPool:
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[str, Job, Any]]:
         """Measure files side by side.
 
-        Yields ``("started", job, None)``, then ``("done", job, Measurement)``, ``("bad", job, reason)`` or
-        ``("crashed", job, reason)``, in the order in which things happen.
+        Yields ``("started", job, None)``, then ``("done", job, Measurement)``, ``("bad", job, reason)``,
+        ``("stopped", job, reason)`` or ``("crashed", job, reason)``, in the order in which things happen.
+        What is bad stays bad; what was stopped, by a limit, want of memory or a disk that could not be read,
+        may do better another time.
 
         Raises:
             FootageError: if no worker can be started.
@@ -130,7 +132,7 @@ class WorkerPool:
                 if reply is not None:
                     events.put((reply[0], job, reply[1]))
                 elif worker.stopped:
-                    events.put(("bad", job, worker.stopped))
+                    events.put(("stopped", job, worker.stopped))
                 else:
                     events.put(("crashed", job, f"the decoder crashed on it ({worker.death()})"))
                 if reply is None or worker.stopped:

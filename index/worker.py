@@ -7,6 +7,7 @@ When the parent dies, however it dies, the input ends and the worker ends with i
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import queue
@@ -29,6 +30,8 @@ BOOTSTRAP = (
 """What a fresh interpreter runs; the first message holds nothing but plain values. Ctrl-C reaches all
 processes of a terminal: here the parent decides."""
 
+_PIECE = 1 << 20
+"""Bytes that are read to see whether a disk can be read."""
 _BEAT_SECONDS = 0.25
 """Time between two signs of life."""
 
@@ -107,24 +110,50 @@ def main(setup: dict[str, Any]) -> None:
         return
     while True:
         job = jobs.get()
+        path = os.path.join(job.root, job.path)
+        measure = functools.partial(
+            measure_file,
+            path,
+            encoder,
+            root=job.root,
+            content=job.content,
+            detector=known.detector,
+            faces=faces,
+            threads=job.threads or known.threads,
+            beat=beat,
+        )
         try:
-            measured = measure_file(
-                os.path.join(job.root, job.path),
-                encoder,
-                root=job.root,
-                content=job.content,
-                detector=known.detector,
-                faces=faces,
-                threads=job.threads or known.threads,
-                beat=beat,
-            )
+            try:
+                measured = measure()
+            except FootageError as error:
+                if not isinstance(error.__cause__, OSError):
+                    raise
+                measured = measure()  # a network drive may have been away for a moment
             reply("done", measured)
         except FootageError as error:
-            reply("bad", str(error))
+            # Of a damaged file the decoder says the same as of a disk that cannot be read.
+            disk = isinstance(error.__cause__, OSError) and not _can_be_read(path)
+            reply("stopped" if disk else "bad", str(error))
         except MemoryError:
-            reply("bad", "there was not enough memory to decode it")
+            reply("stopped", "there was not enough memory to decode it")
+        except OSError as error:
+            kind = "bad" if _can_be_read(path) else "stopped"
+            reply(kind, f"it cannot be read ({error.strerror or error})")
         except Exception as error:
             reply("bad", f"it could not be measured: {type(error).__name__}: {error}")
+
+
+def _can_be_read(path: str) -> bool:
+    """Whether the disk gives the start, the middle and the end of a file."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            for place in (0, size // 2, max(0, size - _PIECE)):
+                file.seek(place)
+                file.read(_PIECE)
+    except OSError:
+        return False
+    return True
 
 
 def _offer_to_the_killer() -> None:

@@ -11,6 +11,7 @@ import pytest
 from making import colour_clip
 
 from index.base import FootageError
+from index.builder import IndexEvent, build_index
 from index.limits import Limits, resident_bytes
 from index.pool import WorkerPool
 from index.worker import Job, Setup
@@ -38,21 +39,48 @@ def run(folder: Path, encoder: str, limits: Limits) -> dict[str, tuple[str, Any]
 
 def test_a_file_that_hangs_is_stopped_and_named(clips: Path) -> None:
     found = run(clips, "EndlessEncoder", Limits(stall_seconds=3))
-    assert [found[name][0] for name in ("1.mp4", "2.mp4", "3.mp4")] == ["done", "bad", "done"]
+    assert [found[name][0] for name in ("1.mp4", "2.mp4", "3.mp4")] == ["done", "stopped", "done"]
     assert "came to a stop" in found["2.mp4"][1]
     assert "nothing was heard of it for 3 s" in found["2.mp4"][1]
 
 
 def test_a_file_that_takes_too_long_is_stopped_and_named(clips: Path) -> None:
     found = run(clips, "EndlessEncoder", Limits(base_seconds=3, slowness=0.001))
-    assert [found[name][0] for name in ("1.mp4", "2.mp4", "3.mp4")] == ["done", "bad", "done"]
+    assert [found[name][0] for name in ("1.mp4", "2.mp4", "3.mp4")] == ["done", "stopped", "done"]
     assert "took longer than 3 s" in found["2.mp4"][1]
+
+
+def test_a_file_that_was_stopped_is_tried_again(clips: Path, tmp_path: Path) -> None:
+    encoder = "python:colour_encoder:EndlessEncoder"
+    for _ in range(2):
+        events: list[IndexEvent] = []
+        library = build_index(
+            clips,
+            encoder=encoder,
+            store=tmp_path,
+            workers=1,
+            limits=Limits(stall_seconds=2),
+            progress=events.append,
+        )
+        (problem,) = library.problems
+        assert problem.path == "2.mp4"
+        assert "the next montage build-index tries it again" in problem.reason
+    assert [event.path for event in events if event.kind == "started"] == ["2.mp4"]
+
+
+def test_a_disk_that_cannot_be_read_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "damaged.mp4").write_bytes(b"no footage at all")
+    setup = Setup("python:colour_encoder:ColourEncoder")
+    jobs = [Job(name, str(tmp_path), name) for name in ("damaged.mp4", "away.mp4")]  # one is not there
+    with WorkerPool(setup, 1) as pool:
+        kinds = {job.path: kind for kind, job, _ in pool.run(jobs)}
+    assert kinds == {"damaged.mp4": "bad", "away.mp4": "stopped"}
 
 
 @pytest.mark.skipif(resident_bytes(1) is None, reason="this system does not say what memory a process holds")
 def test_a_file_that_needs_too_much_memory_is_stopped_and_named(clips: Path) -> None:
     found = run(clips, "GreedyEncoder", Limits(memory_bytes=300 << 20))
-    assert [found[name][0] for name in ("1.mp4", "2.mp4", "3.mp4")] == ["done", "bad", "done"]
+    assert [found[name][0] for name in ("1.mp4", "2.mp4", "3.mp4")] == ["done", "stopped", "done"]
     assert "more than 0.29 GB of memory" in found["2.mp4"][1]
 
 
