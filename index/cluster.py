@@ -158,8 +158,8 @@ class RayPool:
         announced: set[str] = set()
         strikes: Counter[str] = Counter()
         losses: Counter[str] = Counter()
-        goal = self._workers or self._processors()
         while waiting or self._busy:
+            goal = self._workers or self._processors()  # asked again: a cluster may grow meanwhile
             while len(self._hands) < min(goal, len(waiting) + len(self._busy)):
                 self._start()
             while waiting and self._idle:

@@ -219,6 +219,32 @@ def test_a_busy_cluster_is_not_waited_for_for_ever(
         ray.shutdown()
 
 
+def test_a_cluster_that_grows_is_used(
+    cluster: Any, folder: Path, whole: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(cluster.worker_nodes)
+    added: list[Any] = []
+    starts: list[None] = []
+    start = RayPool._start
+
+    def counted(pool: RayPool) -> None:
+        starts.append(None)
+        start(pool)
+
+    def progress(event: IndexEvent) -> None:
+        if event.kind == "started" and not added:
+            added.append(cluster.add_node(wait=True, num_cpus=1, object_store_memory=MEMORY))
+
+    monkeypatch.setattr(RayPool, "_start", counted)
+    try:
+        library = build_index(folder, encoder=ENCODER, store=tmp_path, ray=cluster.address, progress=progress)
+    finally:
+        for node in added:
+            cluster.remove_node(node)
+    assert len(starts) == before + 1
+    assert library.dump() == whole(ENCODER)
+
+
 def test_other_code_is_named(folder: Path, tmp_path: Path) -> None:
     code = inspector()(None)["code"]
     assert code["montage"] != "none"
