@@ -62,9 +62,9 @@ def root_of_store(store: Path | str) -> Path:
 
 
 class Library:
-    """A footage folder and what is known of it, as it was when the library was opened.
+    """A footage folder and what is known of it.
 
-    Everything is read when it is first asked for.
+    Everything is read when it is first asked for, and anew when a search finds that it was changed.
     """
 
     def __init__(self, root: Path, store_dir: Path, store: Store) -> None:
@@ -132,6 +132,11 @@ class Library:
                 f"montage build-index --encoder {encoder.name}, or use the encoder of the index"
             )
         self._encoder = encoder
+
+    def refresh(self) -> None:
+        """Read anew what was read so far: another process may have changed the index."""
+        for name in ("_media", "_shots", "_features", "_rows", "problems"):
+            self.__dict__.pop(name, None)
 
     @property
     def record(self) -> Store:

@@ -32,19 +32,43 @@ class Manifest:
     """What one list says of the footage below its folder."""
 
     entries: Mapping[str, Described] = field(default_factory=dict)
-    """By path, file name or stem, in lower case."""
+    """By path in lower case."""
     problem: str = ""
     """Why it could not be read to its end, empty if it was."""
 
     def entry(self, path: str) -> Described | None:
         """What it says of a file, by its path relative to the list's folder."""
-        return next((self.entries[key] for key in _keys(path) if key in self.entries), None)
+        return self.entries.get(_plain(path))
 
 
-def _keys(path: str) -> tuple[str, ...]:
-    """The names by which a list may mean a file, the most exact first."""
-    plain = PurePosixPath(path.replace("\\", "/").casefold())
-    return (str(plain), str(plain.with_suffix("")) if plain.name else "", plain.name, plain.stem)
+def _plain(path: str) -> str:
+    return str(PurePosixPath(path.replace("\\", "/").casefold()))
+
+
+class _Meant:
+    """Which of some files a line means. Cameras give the same names again, so a caption must not stray:
+    a line with a folder means a file of that folder, one without may mean a file anywhere if only one is
+    called so. The suffix may differ."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._exact: set[str] = set()
+        self._loose: dict[str, str | None] = {}
+        for path in map(_plain, paths):
+            self._exact.add(path)
+            whole = PurePosixPath(path)
+            for key in {str(whole.with_suffix("")), f"*/{whole.name}", f"*/{whole.stem}"}:
+                self._loose[key] = path if self._loose.get(key, path) == path else None
+
+    def path(self, name: str) -> str | None:
+        """The path of the file that is meant, None if there is none or more than one."""
+        plain = _plain(name)
+        whole = PurePosixPath(plain)
+        if plain in self._exact or not whole.name:
+            return plain if whole.name else None
+        keys = [str(whole.with_suffix(""))]
+        if whole.name == plain:
+            keys += [f"*/{whole.name}", f"*/{whole.stem}"]
+        return next((found for key in keys if (found := self._loose.get(key))), None)
 
 
 def read_manifest(file: str, paths: Iterable[str]) -> Manifest:
@@ -53,13 +77,13 @@ def read_manifest(file: str, paths: Iterable[str]) -> Manifest:
     It is read line by line: a list of millions is no matter. A CSV file without a column of file names is
     no list of footage, and says nothing.
     """
-    wanted = {key for path in paths for key in _keys(path)} - {"", "."}
+    meant = _Meant(paths)
     entries: dict[str, Described] = {}
     try:
         for names, described in _lines(file):
-            key = next((key for name in names for key in _keys(name) if key in wanted), None)
-            if key is not None:
-                entries.setdefault(key, described)
+            path = next((path for name in names if (path := meant.path(name))), None)
+            if path is not None:
+                entries.setdefault(path, described)
     except (OSError, csv.Error, ValueError) as error:
         return Manifest(entries, error.strerror or "" if isinstance(error, OSError) else str(error))
     return Manifest(entries)

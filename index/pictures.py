@@ -40,7 +40,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as opened:
             opened.draft("RGB", (SIDE, SIDE))
             upright = ImageOps.exif_transpose(opened) or opened
             upright.thumbnail((SIDE, SIDE))

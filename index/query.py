@@ -116,10 +116,11 @@ class Matcher:
             try:
                 return work()
             except ChangedLibrary:
-                del self._state
+                self._library.refresh()
+                self.__dict__.pop("_state", None)
             except DamagedVectors:
                 self._state.forget()
-                del self._state
+                self.__dict__.pop("_state", None)
         raise FootageError(
             f"the index of {str(self._library.root)!r} is being changed faster than it can be searched: wait "
             "until it is built"

@@ -64,8 +64,12 @@ class Passage:
 
 
 def clean(text: str) -> str:
-    """Text that SQLite can hold: bytes that were no text become question marks."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\x00", "")
+    """Text that SQLite can hold: what was no text becomes question marks."""
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a pair that stands for one letter
+        data = text.encode("utf-8", "replace")
+    return data.decode("utf-8", "replace").replace("\x00", "")
 
 
 def to_json(value: Any) -> str:

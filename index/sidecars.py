@@ -189,7 +189,7 @@ def _listed(root: str, folder: str) -> _Listing:
         if suffix not in KINDS + MANIFESTS or entry.name.startswith("."):
             continue
         try:
-            if not entry.is_file():
+            if not entry.is_file() or (entry.is_symlink() and not _within(root, entry.path)):
                 continue
             stat = entry.stat()
         except OSError:
@@ -206,6 +206,11 @@ def _listed(root: str, folder: str) -> _Listing:
         for key in keys:
             beside.setdefault(key, []).append(file)
     return beside, manifests
+
+
+def _within(root: str, path: str) -> bool:
+    """Whether a link leads to a file in the footage folder: texts of other places are nobody's captions."""
+    return os.path.realpath(path).startswith(os.path.join(os.path.realpath(root), ""))
 
 
 def _pieces(text: str) -> list[str]:

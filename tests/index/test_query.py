@@ -170,3 +170,14 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
     calls: list[list[str]] = []
     TextCache(tmp_path).vectors("m", "en", ["3-3", "15-9", "shared"], counting(calls))
     assert calls == []
+
+
+def test_a_library_that_was_walked_through_sees_what_another_build_adds(tmp_path: Path) -> None:
+    folder = colour_folder(tmp_path / "footage")
+    (folder / "b/blue.mp4").rename(tmp_path / "blue.mp4")
+    opened = build_index(folder, encoder=ENCODER, workers=1)
+    list(opened.shots)
+    opened.features()
+    (tmp_path / "blue.mp4").rename(folder / "b/blue.mp4")
+    build_index(folder, encoder=ENCODER, workers=1)
+    assert names(opened, opened.search("a blue thing", k=1)) == ["b/blue.mp4"]

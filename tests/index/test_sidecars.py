@@ -14,7 +14,7 @@ from index.builder import build_index
 from index.encodings import decoded
 from index.library import Library
 from index.manifests import read_manifest
-from index.records import Passage
+from index.records import Passage, clean
 from index.sidecars import Sidecars, read_beside
 from index.subtitles import read_subtitles
 from index.xmp import read_xmp, short_licence
@@ -285,3 +285,28 @@ def test_a_library_reads_them_without_measuring_again(tmp_path: Path) -> None:
     texts = {media.paths[0]: media.text for media in library.media.values()}
     assert texts == {"one.mp4": "", "two.mp4": "A rocket lifts off."}
     assert Library.open(footage).search("a blue rocket", k=1)[0].why.startswith("name: rocket")
+
+
+def test_a_line_of_a_list_never_strays_to_another_folder(tmp_path: Path) -> None:
+    rows = "file,caption,licence\nx/C0001.MP4,a wedding,CC0\nC0002.MP4,a boat,\nC0003.MP4,a pier,\n"
+    (tmp_path / "list.csv").write_text(f"{rows}b/a.mov,a gull,\n")
+    paths = ["y/C0001.MP4", "y/C0002.MP4", "y/C0003.MP4", "z/C0003.MP4", "b/a.mp4", "c/a.mp4"]
+    found = read_manifest(str(tmp_path / "list.csv"), paths)
+    captions = [entry.captions if (entry := found.entry(path)) else () for path in paths]
+    assert captions == [(), ("a boat",), (), (), ("a gull",), ()]
+
+
+def test_links_that_leave_the_folder_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("the key is under the mat")
+    folder = tmp_path / "footage"
+    folder.mkdir()
+    (folder / "inside.note").write_text("a dog")
+    (folder / "a.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "b.txt").symlink_to(folder / "inside.note")
+    beside = Sidecars(folder, ["a.mp4", "b.mp4"])
+    assert beside.read("a.mp4").words == ""
+    assert beside.read("b.mp4").words == "a dog"
+
+
+def test_half_a_letter_is_text_for_the_record() -> None:
+    assert clean("a\ud800b\x00") == "a?b"
