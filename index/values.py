@@ -138,6 +138,13 @@ class Look:
     whole_phash: int = 0
     """63-bit perceptual hash of the mean of the shot's frames, 0 where not measured: a copy that was trimmed
     has another middle, and nearly the same mean."""
+    heading: Literal["left", "right"] | None = None
+    """Which way across the screen the subject moves, None where it does not or it is not known."""
+    moving: tuple[float, float] | None = None
+    """Seconds from the shot's first frame: when the camera pans, tilts or zooms. None without that."""
+    text: float | None = None
+    """Share of the picture under burnt-in text (a slate, a title, subtitles, a timecode), 0 to 1; None where
+    not measured."""
 
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation", "sharpness", "shake"):

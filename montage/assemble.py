@@ -20,7 +20,7 @@ from index.base import Span
 from index.values import Media
 from montage.fitting import NEARLY, Cells, Choice, fit, slot_seconds, split
 from montage.presets import Preset
-from montage.rules import RULES, Wish, check_cut, features, pair_matrix, unary_costs
+from montage.rules import RULES, Wish, check_cut, features, pair_matrix, slot_costs
 from montage.script import Script
 from montage.solver import InfeasibleError, Problem, solve
 from montage.values import Alternate, Candidate, MontageError, Sentence, Slot, SlotKind, Title
@@ -266,7 +266,10 @@ class _Plan:
                     seconds=float(frames / self.fps),
                     size=directives.size,
                     move=directives.move,
-                    previous=_kept(before[number]) if number < len(before) else None,
+                    previous=tuple(kept for slot in before if (kept := _kept(slot))),
+                    sentence=sentence.id,
+                    paragraph=sentence.paragraph,
+                    share=1 / count,
                 ),
                 choices=choices,
                 gap=not pinned,
@@ -375,7 +378,9 @@ class _Plan:
             return Slot(sentence="", kind="title", frames=place.frames, text=place.title.text, why="title")
         shown = {name: round(cost, 6) for name, cost in costs.items()}
         others = [
-            other for other in (*place.choices, *place.near) if choice is None or _differs(other, choice)
+            other
+            for other in (*place.choices, *place.near)
+            if choice is None or other.picture.shot != choice.picture.shot
         ]
         alternates: dict[str, Alternate] = {}
         for other in sorted(others, key=lambda c: -c.picture.match):
@@ -416,10 +421,6 @@ class _Plan:
         )
 
 
-def _differs(other: Choice, choice: Choice) -> bool:
-    return other.picture.shot != choice.picture.shot
-
-
 def _kept(slot: Slot) -> tuple[str, Span] | None:
     return None if slot.shot is None or slot.span is None else (slot.shot, slot.span)
 
@@ -457,7 +458,7 @@ def _problem(places: Sequence[_Place], cells: Cells, weights: Mapping[str, float
     media: dict[str, int] = {}
     groups: dict[str, int] = {}
     for place in places:
-        own = [sum(unary_costs(c.picture, place.wish, weights).values()) for c in place.choices if place.wish]
+        own = [sum(slot_costs(c.picture, place.wish, weights).values()) for c in place.choices if place.wish]
         rows = [cells.of(choice) for choice in place.choices]
         if place.gap or place.title is not None:
             share = EXTRA_GAP if place.extra else 1.0

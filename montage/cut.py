@@ -36,6 +36,14 @@ class Taste:
     """Sentence id to the shot that it must show."""
     bans: frozenset[str] = frozenset()
     """Ids of shots that must not appear at all."""
+    sentence_bans: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Sentence id to ids of shots that it must not show."""
+    locks: frozenset[str] = frozenset()
+    """Ids of sentences that keep what the last cut showed, to the frame."""
+    prefers: frozenset[str] = frozenset()
+    """Ids of shots that are rather shown than others, by any sentence."""
+    sentence_prefers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Sentence id to ids of shots that it rather shows than others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

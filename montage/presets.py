@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
 
-from montage.rules import RULES
-from montage.values import MontageError
+from montage.rules import ESA, RULES, Grammar
+from montage.values import Idiom, MontageError
 
 __all__ = ["PRESETS", "Preset", "load_preset"]
 
@@ -38,6 +38,14 @@ class Preset:
     """Length of a title card."""
     candidates: int = 20
     """Shots considered for each sentence."""
+    slots: int = 3
+    """Most pictures of one sentence."""
+    spread: float = 0.45
+    """Standard deviation of the logarithm of picture lengths around the pace."""
+    grammar: Grammar = ESA
+    """How well shot sizes and camera moves follow each other."""
+    idioms: tuple[Idiom, ...] = ()
+    """Of every paragraph that names none itself."""
 
     def __post_init__(self) -> None:
         if not 0 < self.minimum <= self.pace <= self.maximum:

@@ -15,11 +15,14 @@ from index.base import Span
 from index.values import CameraMove, Shot, ShotSize
 
 __all__ = [
+    "IDIOM_NAMES",
     "SLOT_KINDS",
     "Alternate",
     "Candidate",
     "Directives",
     "FilmError",
+    "Idiom",
+    "IdiomName",
     "MontageError",
     "Pin",
     "Sentence",
@@ -74,6 +77,30 @@ class Pin:
     """Source seconds, None for wherever it matches best."""
 
 
+IdiomName = Literal["start-wide", "intensify", "emphasise", "peaks-and-valleys"]
+"""Patterns of editing over a paragraph (Leake et al., SIGGRAPH 2017)."""
+IDIOM_NAMES: tuple[IdiomName, ...] = get_args(IdiomName)
+
+
+@dataclass(frozen=True, slots=True)
+class Idiom:
+    """A pattern of editing over a paragraph.
+
+    Raises:
+        ValueError: if the name is unknown, or ``emphasise`` has no subject, or another one has.
+    """
+
+    name: IdiomName
+    subject: str = ""
+    """What ``emphasise`` shows whenever it can."""
+
+    def __post_init__(self) -> None:
+        if self.name not in IDIOM_NAMES:
+            raise ValueError(f"unknown idiom {self.name!r}, expected one of {IDIOM_NAMES}")
+        if (self.name == "emphasise") != bool(self.subject.strip()):
+            raise ValueError(f"the idiom emphasise needs a subject and no other has one, got {self}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directives:
     """What the script asks for in square brackets before a sentence."""
@@ -84,6 +111,14 @@ class Directives:
     size: ShotSize | None = None
     move: Literal["static", "pan", "tilt", "zoom", "handheld"] | CameraMove | None = None
     """A kind of camera move, with its direction where that matters."""
+    lock: bool = False
+    """Keep what the last cut showed, to the frame, whatever happens around it."""
+    prefer: tuple[Pin, ...] = ()
+    """Shots that are rather shown than others."""
+    ban: tuple[Pin, ...] = ()
+    """Shots that this sentence must not show."""
+    idioms: tuple[Idiom, ...] = ()
+    """Of its whole paragraph; only the first sentence of a paragraph has them."""
     generate: bool = False
     """Make this shot, whatever the library holds."""
     skip: bool = False
