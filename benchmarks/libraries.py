@@ -1,7 +1,7 @@
-"""Made-up libraries for benchmarks of the optimiser: sources, scenes and shots with their looks, and a script.
+"""Made-up libraries for benchmarks of the optimiser: sources, scenes, shots with their looks, and a script.
 
-No video exists; a library is what the indexer would say of one. Shots of a scene look alike and match the same
-sentences, as in real rushes, so that the best match alone often gives a jump cut.
+No video exists; a library is what the indexer would say of one. Shots of a scene look alike and match the
+same sentences, as in real rushes, so that the best match alone often gives a jump cut.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _clip(value: float, low: float = 0.0, high: float = 1.0) -> float:
 
 
 def made_library(sentences: int, shots: int, each: int, seed: int) -> Made:
-    """``sentences`` sentences in paragraphs of five, about ``shots`` shots, ``each`` candidates a sentence."""
+    """``sentences`` sentences in paragraphs of five, ``shots`` shots or a few more, ``each`` candidates."""
     chance = random.Random(seed)
     found: list[tuple[Shot, list[float]]] = []
     scenes: list[list[float]] = []
