@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from typing import Literal, get_args
 
-from index.base import Span
 from index.values import CAMERA_MOVES, CameraMove, ShotSize
-from montage.values import Directives, Pin
+from montage.clock import clock_seconds, clock_span
+from montage.values import IDIOM_NAMES, Directives, Idiom, Pin
 
 __all__ = ["DIRECTIVE_NAMES", "SHOT_SIZE_WORDS", "DirectiveError", "apply_directive", "directive_name"]
 
-DIRECTIVE_NAMES = ("hold", "pin", "size", "move", "generate", "skip")
+DIRECTIVE_NAMES = ("hold", "pin", "size", "move", "lock", "prefer", "ban", "idiom", "generate", "skip")
 
 SHOT_SIZE_WORDS: dict[str, ShotSize] = {
     "els": "ELS",
@@ -55,59 +54,65 @@ SHOT_SIZE_WORDS: dict[str, ShotSize] = {
 
 _KindOfMove = Literal["static", "pan", "tilt", "zoom", "handheld"]
 _KINDS_OF_MOVE: tuple[_KindOfMove, ...] = get_args(_KindOfMove)
-_SECONDS = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|sec|seconds?)?")
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:\.\d+)?)")
-# A word processor writes a hyphen between numbers as an en dash or an em dash.
-_RANGE = re.compile(r"\s*([\d:.]+)\s*s?\s*[-\u2013\u2014]\s*([\d:.]+)\s*s?\s*", re.IGNORECASE)
 # What follows the last @ and holds nothing but these was meant as times, however badly they are written.
 _LOOKS_LIKE_TIME = re.compile(r"[\d\s,.:;~s\u2013\u2014-]+", re.IGNORECASE)
+
+
+_SEVERAL = ("prefer", "ban", "idiom")
+"""What one sentence may have several of."""
+_COMMA = re.compile(r"""[,\uff0c\u3001](?=(?:[^"]|"[^"]*")*$)""")
+_SEPARATOR = re.compile(r"[\s_-]+")
+_IDIOM = re.compile(
+    r"(start[\s_-]+wide|intensify|peaks[\s_-]+and[\s_-]+valleys|emphasi[sz]e|none)\b[\s:]*(.*)", re.IGNORECASE
+)
 
 
 class DirectiveError(ValueError):
     """A directive that is unknown or whose argument makes no sense; the message does not say where."""
 
 
-def _time(text: str) -> Fraction | None:
-    """Exact seconds of ``3``, ``3s``, ``250ms``, ``0:12.5`` or ``1:02:03``; None if it is none of these."""
-    text = text.strip().lower()
-    if match := _CLOCK.fullmatch(text):
-        hours, minutes, seconds = match.groups()
-        return (int(hours or 0) * 60 + int(minutes)) * 60 + Fraction(seconds)
-    if match := _SECONDS.fullmatch(text):
-        value = Fraction(match[1])
-        return value / 1000 if match[2] == "ms" else value
-    return None
-
-
 def _hold(directives: Directives, argument: str) -> Directives:
-    seconds = _time(argument)
+    seconds = clock_seconds(argument)
     if seconds is None or seconds <= 0:
         raise DirectiveError(f"[{f'hold {argument}'.strip()}] needs a positive length, such as [hold 3s]")
     return replace(directives, hold=seconds)
 
 
-def _pin(directives: Directives, argument: str) -> Directives:
-    name, at, tail = argument.rpartition("@")
+def _shot(name: str, argument: str) -> Pin:
+    """The file, and the times in it, that ``argument`` of the directive ``name`` means."""
+    file, at, tail = argument.rpartition("@")
     span = None
     if at and tail.strip() and _LOOKS_LIKE_TIME.fullmatch(tail):
-        times = _RANGE.fullmatch(tail)
-        start, end = (_time(times[1]), _time(times[2])) if times else (None, None)
-        if start is None or end is None:
+        try:
+            span = clock_span(tail)
+        except ValueError as error:
+            raise DirectiveError(f"[{name} {argument}] ends before it starts: {error}") from error
+        if span is None:
             raise DirectiveError(
-                f"[pin {argument}] needs a start and an end in seconds, such as [pin beach.mp4@12.5-15] or "
-                "[pin beach.mp4@0:12.5-0:15], with a point before the decimals"
+                f"[{name} {argument}] needs a start and an end in seconds, such as "
+                f"[{name} beach.mp4@12.5-15] or [{name} beach.mp4@0:12.5-0:15], with a point before the "
+                "decimals"
             )
-        if end <= start:
-            raise DirectiveError(f"[pin {argument}] ends before it starts: write the earlier time first")
-        span = Span(start, end)
     else:
-        name = argument
-    name = name.strip()
-    if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
-        name = name[1:-1]
-    if not name:
-        raise DirectiveError("[pin] needs a file of the library, such as [pin beach.mp4@12.5-15]")
-    return replace(directives, pin=Pin(name, span))
+        file = argument
+    file = file.strip()
+    if len(file) > 1 and file[0] == file[-1] and file[0] in "\"'":
+        file = file[1:-1]
+    if not file:
+        raise DirectiveError(f"[{name}] needs a file of the library, such as [{name} beach.mp4@12.5-15]")
+    return Pin(file, span)
+
+
+def _pin(directives: Directives, argument: str) -> Directives:
+    return replace(directives, pin=_shot("pin", argument))
+
+
+def _prefer(directives: Directives, argument: str) -> Directives:
+    return replace(directives, prefer=(*directives.prefer, _shot("prefer", argument)))
+
+
+def _ban(directives: Directives, argument: str) -> Directives:
+    return replace(directives, ban=(*directives.ban, _shot("ban", argument)))
 
 
 def _size(directives: Directives, argument: str) -> Directives:
@@ -132,16 +137,44 @@ def _move(directives: Directives, argument: str) -> Directives:
     return replace(directives, move=named[word])
 
 
-def _generate(directives: Directives, argument: str) -> Directives:
-    if argument:
-        raise DirectiveError(f"[generate] takes nothing after it, got {argument!r}")
-    return replace(directives, generate=True)
+def _idiom(directives: Directives, argument: str) -> Directives:
+    found: list[Idiom] = []
+    for words in _COMMA.split(argument):
+        match = _IDIOM.fullmatch(words.strip())
+        name = _SEPARATOR.sub("-", match[1].casefold()).replace("emphasize", "emphasise") if match else ""
+        subject = match[2].strip() if match else ""
+        if len(subject) > 1 and subject[0] == subject[-1] and subject[0] in "\"'":
+            subject = subject[1:-1].strip()
+        if name == "none" and not subject:
+            if argument.strip().casefold() != "none" or directives.idioms:
+                raise DirectiveError("[idiom none] and another idiom contradict each other: keep one")
+            return replace(directives, no_idioms=True)
+        known = next((known for known in IDIOM_NAMES if known == name), None)
+        if known == "emphasise" and not subject:
+            raise DirectiveError("[idiom emphasise] needs what it shows, such as [idiom emphasise the dog]")
+        if known is None or (subject and known != "emphasise"):
+            raise DirectiveError(
+                f"[idiom {argument}]: {words.strip() or 'nothing'!r} is no idiom: write start-wide, "
+                "intensify, peaks-and-valleys, emphasise with a subject, or none; a comma between several"
+            )
+        idiom = Idiom(known, subject)
+        if idiom in directives.idioms or idiom in found:
+            raise DirectiveError(f"the idiom {words.strip()} is given twice for one paragraph: keep one")
+        found.append(idiom)
+    return replace(directives, idioms=(*directives.idioms, *found))
 
 
-def _skip(directives: Directives, argument: str) -> Directives:
-    if argument:
-        raise DirectiveError(f"[skip] takes nothing after it, got {argument!r}")
-    return replace(directives, skip=True)
+def _alone(name: str) -> Callable[[Directives, str], Directives]:
+    """A directive that is a word alone."""
+
+    def apply(directives: Directives, argument: str) -> Directives:
+        if argument:
+            raise DirectiveError(f"[{name}] takes nothing after it, got {argument!r}")
+        if name == "lock":
+            return replace(directives, lock=True)
+        return replace(directives, generate=True) if name == "generate" else replace(directives, skip=True)
+
+    return apply
 
 
 _APPLY: dict[str, Callable[[Directives, str], Directives]] = {
@@ -149,8 +182,12 @@ _APPLY: dict[str, Callable[[Directives, str], Directives]] = {
     "pin": _pin,
     "size": _size,
     "move": _move,
-    "generate": _generate,
-    "skip": _skip,
+    "lock": _alone("lock"),
+    "prefer": _prefer,
+    "ban": _ban,
+    "idiom": _idiom,
+    "generate": _alone("generate"),
+    "skip": _alone("skip"),
 }
 
 
@@ -170,10 +207,42 @@ def apply_directive(directives: Directives, text: str) -> Directives:
     if name not in _APPLY:
         known = ", ".join(DIRECTIVE_NAMES)
         raise DirectiveError(f"unknown directive [{text.strip()}]; known ones are {known}")
-    if getattr(directives, name) not in (None, False):
+    if name not in _SEVERAL and getattr(directives, name) not in (None, False):
         raise DirectiveError(f"[{name}] is given twice for one sentence: keep one")
+    if name == "idiom" and directives.no_idioms:
+        raise DirectiveError("[idiom none] and another idiom contradict each other: keep one")
     argument = text.strip()[len(name) :].strip()
     out = _APPLY[name](directives, argument)
-    if out.pin is not None and out.generate:
-        raise DirectiveError("[pin] and [generate] contradict each other: keep one")
+    _check(out)
     return out
+
+
+def _check(directives: Directives) -> None:
+    """Refuse what contradicts itself within one sentence."""
+    for one, other in (("pin", "generate"), ("lock", "pin"), ("lock", "generate"), ("lock", "skip")):
+        if getattr(directives, one) and getattr(directives, other):
+            raise DirectiveError(f"[{one}] and [{other}] contradict each other: keep one")
+    for name in ("prefer", "ban"):
+        shots: tuple[Pin, ...] = getattr(directives, name)
+        for place, shot in enumerate(shots):
+            if shot in shots[:place]:
+                raise DirectiveError(f"[{name} {_written(shot)}] is given twice for one sentence: keep one")
+    wanted = [("pin", directives.pin)] if directives.pin is not None else []
+    for name, shot in [*wanted, *(("prefer", shot) for shot in directives.prefer)]:
+        for banned in directives.ban:
+            if _plain(shot.file) != _plain(banned.file):
+                continue
+            if banned.span is None or (shot.span is not None and banned.span.overlaps(shot.span)):
+                raise DirectiveError(
+                    f"[{name} {_written(shot)}] and [ban {_written(banned)}] contradict each other: keep one"
+                )
+
+
+def _plain(file: str) -> str:
+    return file.replace("\\", "/").removeprefix("./")
+
+
+def _written(shot: Pin) -> str:
+    if shot.span is None:
+        return shot.file
+    return f"{shot.file}@{float(shot.span.start):g}-{float(shot.span.end):g}"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from index.languages import language_of
 from montage.directives import DIRECTIVE_NAMES, DirectiveError, apply_directive, directive_name
-from montage.values import Directives, MontageError, Sentence, Title
+from montage.values import Directives, Idiom, MontageError, Sentence, Title
 
 __all__ = ["Script", "keep_ids", "parse_script", "read_script", "reading_seconds"]
 
@@ -31,7 +31,9 @@ SIMILAR = 0.5
 """A changed sentence is the same sentence if this share of its characters is (difflib's ratio)."""
 
 _OPEN = re.compile(r"(?<!\\)\[")
-_QUOTED_PIN = re.compile(r"""\[\s*pin\s+(["'])(?:(?!\1).)+\1\s*(?:@[^\[\]]*)?\]""", re.IGNORECASE)
+_QUOTED_FILE = re.compile(
+    r"""\[\s*(?:pin|prefer|ban)\s+(["'])(?:(?!\1).)+\1\s*(?:@[^\[\]]*)?\]""", re.IGNORECASE
+)
 _NOTE = re.compile(r"(?:^|(?<=\s))//.*$")
 _TITLE = re.compile(r"\s*#+(?:\s+(.*))?$")
 _SENTENCE_END = re.compile(r"[.!?…。！？．｡;；:：][\"'”’»)\]」』】）]*\s*$")
@@ -60,6 +62,16 @@ class Script:
 
     def __len__(self) -> int:
         return len(self.sentences)
+
+    def idioms(self, default: Sequence[Idiom] = ()) -> dict[int, tuple[Idiom, ...]]:
+        """Paragraph to its idioms: its own, or ``default`` (the preset's) where it says nothing of them."""
+        out: dict[int, tuple[Idiom, ...]] = {}
+        for sentence in self.sentences:
+            if sentence.paragraph not in out:
+                directives = sentence.directives
+                own = directives.idioms or (() if directives.no_idioms else tuple(default))
+                out[sentence.paragraph] = own
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +222,12 @@ class _Parser:
         begin = 0
         for start, stop in directives:
             self.add_sentences(block, begin, start, language, japanese)
+            if directive_name(text[start + 1 : stop - 1]) == "idiom" and len(self.sentences) > before:
+                raise self.error(
+                    block.places[start],
+                    f"[{text[start + 1 : stop - 1].strip()}] is for a whole paragraph: put it before the "
+                    "paragraph's first sentence, or begin a new paragraph here with a blank line",
+                )
             self.direct(text[start + 1 : stop - 1], block.places[start])
             begin = stop
         self.add_sentences(block, begin, len(text), language, japanese)
@@ -229,9 +247,11 @@ class _Parser:
             stop = _closed(text, start)
             inside = told.strip() and not _SENTENCE_END.search(told) and start not in block.starts
             if inside and stop is not None and directive_name(text[start + 1 : stop - 1]) in DIRECTIVE_NAMES:
+                name = directive_name(text[start + 1 : stop - 1])
+                where = "the first of a paragraph" if name == "idiom" else "one"
                 raise self.error(
                     block.places[start],
-                    f"[{text[start + 1 : stop - 1].strip()}] stands inside a sentence: put it before one",
+                    f"[{text[start + 1 : stop - 1].strip()}] stands inside a sentence: put it before {where}",
                 )
             if inside:
                 continue  # an aside in brackets
@@ -299,7 +319,7 @@ def _closed(text: str, start: int) -> int | None:
 
     None if it is not closed.
     """
-    if quoted := _QUOTED_PIN.match(text, start):
+    if quoted := _QUOTED_FILE.match(text, start):
         return quoted.end()
     depth = 0
     for position in range(start, len(text)):

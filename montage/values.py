@@ -119,6 +119,8 @@ class Directives:
     """Shots that this sentence must not show."""
     idioms: tuple[Idiom, ...] = ()
     """Of its whole paragraph; only the first sentence of a paragraph has them."""
+    no_idioms: bool = False
+    """Whether its whole paragraph goes without the idioms of the preset; ``Script.idioms`` heeds it."""
     generate: bool = False
     """Make this shot, whatever the library holds."""
     skip: bool = False

@@ -13,7 +13,7 @@ from index.base import Span
 from index.languages import language_of
 from montage.directives import SHOT_SIZE_WORDS, DirectiveError, apply_directive
 from montage.script import Script, keep_ids, parse_script, read_script, reading_seconds
-from montage.values import Directives, MontageError, Pin
+from montage.values import Directives, Idiom, MontageError, Pin
 
 SAMPLE = """# Morning by the sea
 
@@ -135,6 +135,32 @@ def test_every_kind_of_line_ending_counts_alike(newline: str, tmp_path: Path) ->
         ("[skip 2] A.", "1:1", "takes nothing after it"),
         ("[hold 2s] [hold 3s] A.", "1:11", "given twice"),
         ("[pin a.mp4] [generate] A.", "1:13", "contradict"),
+        ("[pin a.mp4] [lock] A.", "1:13", r"\[lock\] and \[pin\] contradict"),
+        ("[lock] [generate] A.", "1:8", r"\[lock\] and \[generate\] contradict"),
+        ("[skip] [lock] A.", "1:8", r"\[lock\] and \[skip\] contradict"),
+        ("[lock] [lock] A.", "1:8", "given twice"),
+        ("[lock it] A.", "1:1", "takes nothing after it"),
+        ("[prefer] A.", "1:1", r"\[prefer\] needs a file"),
+        ("[ban a.mp4@5-3] A.", "1:1", r"\[ban a.mp4@5-3\] ends before it starts"),
+        ("[ban a.mp4] [ban a.mp4] A.", "1:13", r"\[ban a.mp4\] is given twice"),
+        ("[pin a.mp4@1-2] [ban ./a.mp4] A.", "1:17", r"\[pin a.mp4@1-2\] and \[ban ./a.mp4\] contradict"),
+        ("[ban a.mp4@1-3] [pin a.mp4@2-4] A.", "1:17", "contradict"),
+        ("[ban a.mp4] [prefer a.mp4@2-4] A.", "1:13", r"\[prefer a.mp4@2-4\] and \[ban a.mp4\] contradict"),
+        ('[ban "x[1.mp4] A dog.', "1:1", r"\[ban is not closed"),
+        ("A. [idiom intensify] B.", "1:4", "before the paragraph's first sentence, or begin a new paragraph"),
+        ("A. [idiom intensify]\n\nB.", "1:4", "is for a whole paragraph"),
+        ("A [idiom intensify] b.", "1:3", "stands inside a sentence: put it before the first of a paragraph"),
+        ("[idiom] A.", "1:1", "is no idiom: write start-wide"),
+        ("[idiom zoom] A.", "1:1", "'zoom' is no idiom"),
+        ("[idiom intensify more] A.", "1:1", "is no idiom"),
+        ("[idiom intensify,] A.", "1:1", "'nothing' is no idiom"),
+        ("[idiom emphasise] A.", "1:1", "needs what it shows"),
+        ("[idiom none, intensify] A.", "1:1", "contradict"),
+        ("[idiom none] [idiom intensify] A.", "1:14", "contradict"),
+        ("[idiom intensify] [idiom none] A.", "1:19", "contradict"),
+        ("[idiom none] [idiom none] A.", "1:14", "keep one"),
+        ("[idiom start-wide] [idiom Start Wide] A.", "1:20", "given twice for one paragraph"),
+        ("[idiom intensify]\n# T\nA.", "1:1", "stands before a title"),
         ("A. [hold 2s]", "1:4", "stands before the end of the script"),
         ("[hold 2s]\n# T\nA.", "1:1", "stands before a title"),
         ("A.\n#\n", "2:1", "title needs words"),
@@ -201,6 +227,86 @@ def test_pins(text: str, expected: Pin) -> None:
 def test_file_names_with_brackets_are_pinned(text: str, expected: Pin) -> None:
     (sentence,) = parse_script(text).sentences
     assert (sentence.text, sentence.directives) == ("A dog.", Directives(pin=expected))
+
+
+def test_preferred_and_banned_shots_may_be_several() -> None:
+    script = parse_script(
+        "[prefer a.mp4] [ban b.mp4@1-2] [Prefer 'x]1.mp4'@0:03-0:04] [ban b.mp4@3-4][lock] A dog. A cat."
+    )
+    assert script.sentences[0].directives == Directives(
+        lock=True,
+        prefer=(Pin("a.mp4"), Pin("x]1.mp4", Span(3, 4))),
+        ban=(Pin("b.mp4", Span(1, 2)), Pin("b.mp4", Span(3, 4))),
+    )
+    assert script.sentences[1].directives == Directives()
+
+
+def test_a_ban_of_one_stretch_leaves_the_rest_of_the_file() -> None:
+    (sentence,) = parse_script("[ban a.mp4@1-2] [pin a.mp4@2-4] [prefer a.mp4] A dog.").sentences
+    assert sentence.directives.pin == Pin("a.mp4", Span(2, 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("start-wide", [Idiom("start-wide")]),
+        ("Start Wide, INTENSIFY", [Idiom("start-wide"), Idiom("intensify")]),
+        ("peaks_and_valleys", [Idiom("peaks-and-valleys")]),
+        ("emphasise the dog", [Idiom("emphasise", "the dog")]),
+        ("Emphasize: the dog， intensify", [Idiom("emphasise", "the dog"), Idiom("intensify")]),
+        ('emphasise "the dog, asleep"', [Idiom("emphasise", "the dog, asleep")]),
+        ("emphasise 那只狗、start-wide", [Idiom("emphasise", "那只狗"), Idiom("start-wide")]),
+        ("emphasise an x-ray", [Idiom("emphasise", "an x-ray")]),
+    ],
+)
+def test_idioms(text: str, expected: list[Idiom]) -> None:
+    assert apply_directive(Directives(), f"idiom {text}").idioms == tuple(expected)
+
+
+def test_idioms_belong_to_paragraphs() -> None:
+    script = parse_script(
+        "# T\n[idiom start-wide] [hold 2s]\n[idiom intensify] One. Two.\n\n[idiom none] Three.\n\nFour."
+    )
+    preset = (Idiom("peaks-and-valleys"),)
+    assert script.idioms(preset) == {
+        1: (Idiom("start-wide"), Idiom("intensify")),
+        2: (),
+        3: preset,
+    }
+    assert script.idioms() == {1: (Idiom("start-wide"), Idiom("intensify")), 2: (), 3: ()}
+    assert [s.directives.hold for s in script.sentences] == [2, None, None, None]
+    assert [s.language for s in script.sentences] == ["en"] * 4
+
+
+FILES = st.text(alphabet="ab 12.@-[]'é字", min_size=1, max_size=12).filter(
+    lambda name: (
+        name == name.strip()
+        and '"' not in name
+        and not (len(name) > 1 and name[0] == name[-1] and name[0] == "'")
+    )
+)
+SPANS = st.none() | st.tuples(st.integers(0, 9999), st.integers(1, 999)).map(
+    lambda times: Span(Fraction(times[0], 100), Fraction(times[0] + times[1], 100))
+)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("prefer", "ban")), FILES, SPANS), unique_by=lambda one: one[1], max_size=4
+    )
+)
+def test_shots_named_in_quotes_are_read_as_they_were_written(
+    asked: list[tuple[str, str, Span | None]],
+) -> None:
+    written = "".join(
+        f'[{name} "{file}"' + ("" if span is None else f"@{float(span.start)}-{float(span.end)}") + "] "
+        for name, file, span in asked
+    )
+    script = parse_script(f"Before.\n{written} A dog runs. After.")
+    assert [sentence.text for sentence in script.sentences] == ["Before.", "A dog runs.", "After."]
+    directives = script.sentences[1].directives
+    assert list(directives.prefer) == [Pin(file, span) for name, file, span in asked if name == "prefer"]
+    assert list(directives.ban) == [Pin(file, span) for name, file, span in asked if name == "ban"]
 
 
 def test_an_open_bracket_that_names_no_directive_is_spoken() -> None:
