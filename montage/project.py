@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from index.base import Span
-from montage.cut import Choice, Taste
+from montage.clock import film_length
+from montage.taste import Choice, Taste
 from montage.values import Alternate, MontageError, Slot, frame_rate
 
 if TYPE_CHECKING:
@@ -87,6 +88,12 @@ def _slot_in(value: Json) -> Slot:
     )
 
 
+def _listed(name: str, value: object) -> frozenset[str]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} must be a list of ids, got {value!r}")
+    return frozenset(value)
+
+
 def _kept(old: Json, new: Json) -> Json:
     """``new`` with the keys that only ``old`` has."""
     return {**{key: value for key, value in old.items() if key not in new}, **new}
@@ -129,11 +136,12 @@ class Project:
             )
         project = cls(path, data)
         try:
-            _ = project.slots, project.taste, project.sentences
+            _ = project.slots, project.retired_slots, project.taste, project.sentences
             project.check_settings()
         except (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+            reason = str(error) if type(error) is ValueError else repr(error)
             raise MontageError(
-                f"the project file {path} is damaged ({error!r}): mend it or move it away"
+                f"the project file {path} is damaged ({reason}): mend it or move it away"
             ) from error
         return project
 
@@ -164,12 +172,32 @@ class Project:
 
     @property
     def taste(self) -> Taste:
-        """Pins and bans."""
+        """Pins, locks, bans and preferences, of sentences that have left the script too."""
         pins = {
             name: Choice(entry["shot"], _span_in(entry.get("span")))
             for name, entry in self.data.get("pins", {}).items()
         }
-        return Taste(pins=pins, bans=frozenset(self.data.get("bans", [])))
+        return Taste(
+            pins=pins,
+            bans=_listed("bans", self.data.get("bans", [])),
+            sentence_bans={
+                name: _listed("sentence_bans", shots)
+                for name, shots in self.data.get("sentence_bans", {}).items()
+            },
+            locks=_listed("locks", self.data.get("locks", [])),
+            prefers=_listed("prefers", self.data.get("prefers", [])),
+            sentence_prefers={
+                name: _listed("sentence_prefers", shots)
+                for name, shots in self.data.get("sentence_prefers", {}).items()
+            },
+        )
+
+    @property
+    def retired_slots(self) -> tuple[Slot, ...]:
+        """What sentences showed that have left the script, for when they return."""
+        return tuple(
+            _slot_in(slot) for entry in self.data.get("retired", []) for slot in entry.get("slots", [])
+        )
 
     def check_settings(self) -> None:
         """Make sure that the settings can be used.
@@ -180,13 +208,15 @@ class Project:
         settings = self.data.get("settings", {})
         if not isinstance(settings, dict):
             raise ValueError(f"settings must be an object, got {settings!r}")
-        for name in ("library", "store", "preset", "fit"):
+        for name in ("library", "store", "preset", "fit", "length"):
             if not isinstance(settings.get(name), str | None):
                 raise ValueError(f"{name} must be text, got {settings[name]!r}")
         size = settings.get("size", [2, 2])
         if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
             raise ValueError(f"size must be two whole numbers, got {size!r}")
         frame_rate(settings.get("fps", 25))
+        if settings.get("length") is not None:
+            film_length(settings["length"])
 
     def setting(self, name: str) -> Any:
         """What the last run was asked for (``library``, ``size``, ``fps``, ``preset`` ...), or None."""
@@ -195,33 +225,50 @@ class Project:
     def updated(self, cut: Cut, settings: Mapping[str, Any] | None = None) -> Project:
         """The project after ``cut``; sentences that left the script are retired, never dropped."""
         old = copy.deepcopy(dict(self.data))
-        known = {entry["id"]: entry for entry in old.get("retired", []) + old.get("sentences", [])}
-        current = [
-            _kept(known.get(s.id, {}), {"id": s.id, "number": s.number, "text": s.text})
-            for s in cut.script.sentences
-        ]
-        present = {entry["id"] for entry in current}
+        retired = {entry["id"]: entry for entry in old.get("retired", [])}
+        known = {entry["id"]: entry for entry in old.get("sentences", [])}
+        current, slots = [], list(old.get("slots", []))
+        for sentence in cut.script.sentences:
+            before = known.pop(sentence.id, None)
+            back = retired.pop(sentence.id, {})
+            slots += back.pop("slots", [])
+            current.append(
+                _kept(
+                    back if before is None else before,
+                    {"id": sentence.id, "number": sentence.number, "text": sentence.text},
+                )
+            )
+        for name, entry in known.items():  # those that have left now take with them what they showed
+            own = [slot for slot in slots if slot["sentence"] == name]
+            retired[name] = {**entry, "slots": own}
         pins = {
             name: _kept(
                 old.get("pins", {}).get(name, {}), {"shot": choice.shot, "span": _span_out(choice.span)}
             )
             for name, choice in cut.taste.pins.items()
         }
+        taste = cut.taste
+        account: Json = {
+            "bound": round(cut.bound, 6),
+            "kept": None if cut.kept is None else {"of": cut.kept[1], "pictures": cut.kept[0]},
+            "objective": round(cut.objective, 6),
+            "optimality_gap": round(cut.optimality_gap, 6),
+            "rules": {name: round(cost, 6) for name, cost in sorted(cut.rule_totals.items())},
+        }
         new: Json = {
-            "bans": sorted(cut.taste.bans),
-            "cut": {
-                "bound": round(cut.bound, 6),
-                "objective": round(cut.objective, 6),
-                "optimality_gap": round(cut.optimality_gap, 6),
-                "rules": {name: round(cost, 6) for name, cost in sorted(cut.rule_totals.items())},
-            },
+            "bans": sorted(taste.bans),
+            "cut": _kept(old.get("cut", {}), account),
             "encoder": {"hash": cut.library.encoder_hash, "name": cut.library.encoder_name},
+            "locks": sorted(taste.locks),
             "pins": pins,
-            "retired": [entry for name, entry in sorted(known.items()) if name not in present],
+            "prefers": sorted(taste.prefers),
+            "retired": [entry for _, entry in sorted(retired.items())],
             "seed": cut.seed,
+            "sentence_bans": {name: sorted(shots) for name, shots in taste.sentence_bans.items()},
+            "sentence_prefers": {name: sorted(shots) for name, shots in taste.sentence_prefers.items()},
             "sentences": current,
             "settings": _kept(old.get("settings", {}), dict(settings or {})),
-            "slots": self._slots_out(cut, old.get("slots", [])),
+            "slots": self._slots_out(cut, slots),
             "version": PROJECT_VERSION,
         }
         return Project(self.path, _kept(old, new))
