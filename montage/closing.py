@@ -86,6 +86,8 @@ def close_with_cp_sat(
             model.add_exactly_one([*arcs_in, node.negated()])
     model.minimize(cp_model.LinearExpr.weighted_sum(literals, costs))
     solver = cp_model.CpSolver()
+    # Its own handler of Ctrl-C would stay when it is done, and end the process without any clearing up.
+    solver.parameters.catch_sigint_signal = False
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = seed
     solver.parameters.max_time_in_seconds = seconds
