@@ -89,6 +89,7 @@ def beam_search(
     padded = np.append(price, 0.0)
     extra = [p - u for p, u in zip(priced, chain.unary, strict=True)]
     expired, last_slot = _expiry(chain)
+    soft = chain.soft
     free = float(price[last_slot >= 0].sum())
     hashes = np.random.default_rng(seed).integers(1, 2**63, size=chain.size + 1, dtype=np.uint64)
     hashes[chain.size] = 0
@@ -111,10 +112,17 @@ def beam_search(
         if slot:
             total += chain.pair[slot - 1][states.last]
         bound = total + (states.rent[:, None] + (extra[slot] + after[slot])[None, :] - free)
-        clash = states.used[:, cells[:, 0]]
-        for column in range(1, cells.shape[1]):
-            clash |= states.used[:, cells[:, column]]
-        bound[clash] = np.inf
+        if soft:
+            for column in range(cells.shape[1]):
+                again = states.used[:, cells[:, column]]
+                total += np.where(again, chain.fee[cells[:, column]], 0.0)
+                # The price of a cell counts once, however often it is taken.
+                bound += np.where(again, chain.fee[cells[:, column]] - padded[cells[:, column]], 0.0)
+        else:
+            clash = states.used[:, cells[:, 0]]
+            for column in range(1, cells.shape[1]):
+                clash |= states.used[:, cells[:, column]]
+            bound[clash] = np.inf
         flat = bound.ravel()
         alive = np.flatnonzero(flat <= limit)
         if len(alive) > 4 * width:  # room for twins, which are merged below
@@ -126,10 +134,12 @@ def beam_search(
         parent, choice = np.divmod(alive, len(cells))
         taken = cells[choice]
         used = states.used[parent]
-        used[np.arange(len(alive))[:, None], taken] = True
+        rows = np.arange(len(alive))[:, None]
+        new = ~used[rows, taken]
+        rent = states.rent[parent] + (padded[taken] * new).sum(axis=1)
+        key = states.key[parent] + (hashes[taken] * new).sum(axis=1, dtype=np.uint64)
+        used[rows, taken] = True
         used[:, chain.size] = False
-        rent = states.rent[parent] + extra[slot][choice]
-        key = states.key[parent] + hashes[taken].sum(axis=1, dtype=np.uint64)
         gone = expired[slot]
         if len(gone):
             held = used[:, gone]

@@ -45,7 +45,7 @@ def close_with_cp_sat(
     arcs = []
     for i, pair in enumerate(chain.pair):
         through = forward[i][:, None] + pair + (priced[i + 1] + backward[i + 1])[None, :]
-        keep = through <= limit
+        keep = (through <= limit) & np.isfinite(pair)
         if path is not None:
             keep[path[i], path[i + 1]] = True
         arcs.append(np.argwhere(keep))
@@ -68,9 +68,14 @@ def close_with_cp_sat(
                     takers.setdefault(cell, []).append(node)
             if path is not None:
                 model.add_hint(node, int(path[slot] == choice))
-    for clique in takers.values():
-        if len(clique) > 1:
+    for cell, clique in takers.items():
+        if len(clique) > 1 and np.isinf(chain.fee[cell]):
             model.add_at_most_one(clique)
+        elif len(clique) > 1:
+            again = model.new_int_var(0, len(clique) - 1, "")
+            model.add(again >= cp_model.LinearExpr.sum(clique) - 1)
+            literals.append(again)
+            costs.append(int(chain.fee[cell]))
     for slot, pairs in enumerate(arcs):
         leaving: list[list[cp_model.IntVar]] = [[] for _ in nodes[slot]]
         entering: list[list[cp_model.IntVar]] = [[] for _ in nodes[slot + 1]]

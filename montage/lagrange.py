@@ -43,14 +43,20 @@ class Chain:
     """(K_i, C) use cells that each choice takes."""
     size: int
     """Number of cells."""
+    fee: FloatArray
+    """(size + 1,) cost of each further taking of a cell: infinite where it may be taken once only, 0 for the
+    dummy."""
 
     def __len__(self) -> int:
         return len(self.unary)
 
     def cost(self, path: list[int]) -> float:
-        """Total cost of one choice a slot."""
+        """Total cost of one choice a slot; infinite where a cell is taken too often or a pair forbidden."""
         total = sum(float(self.unary[i][k]) for i, k in enumerate(path))
-        return total + sum(float(m[path[i], path[i + 1]]) for i, m in enumerate(self.pair))
+        total += sum(float(m[path[i], path[i + 1]]) for i, m in enumerate(self.pair))
+        counts = self.counts(path)
+        again = np.flatnonzero(counts[: self.size] > 1)
+        return total + float((self.fee[again] * (counts[again] - 1)).sum())
 
     def counts(self, path: list[int]) -> IntArray:
         """(size + 1,) how often each cell is taken; the last entry counts the dummy."""
@@ -58,8 +64,13 @@ class Chain:
         return np.bincount(taken, minlength=self.size + 1)
 
     def valid(self, path: list[int]) -> bool:
-        """Whether no cell is taken twice."""
-        return bool((self.counts(path)[: self.size] <= 1).all())
+        """Whether no cell is taken too often and no pair is forbidden."""
+        return bool(np.isfinite(self.cost(path)))
+
+    @property
+    def soft(self) -> bool:
+        """Whether any cell may be taken again at a cost."""
+        return bool(np.isfinite(self.fee[: self.size]).any())
 
     def keep(self, kept: list[IntArray]) -> Chain:
         """The same chain with only the choices ``kept[i]`` at slot i."""
@@ -149,7 +160,8 @@ class Ascent:
                 if self._stalled >= PATIENCE:
                     self._length, self._stalled = self._length * SHRINK, 0
             gradient = (chain.counts(path)[: chain.size] - 1).astype(np.float64)
-            gradient[(self._now <= 0) & (gradient < 0)] = 0
+            fee = chain.fee[: chain.size]
+            gradient[((self._now <= 0) & (gradient < 0)) | ((self._now >= fee) & (gradient > 0))] = 0
             # A large share of the last directions damps the zigzag (Camerini, Fratta and Maffioli 1975).
             # Going back to the best prices after a stall was tried and is worse where shots are short.
             direction = gradient + MEMORY * self._direction
@@ -162,5 +174,6 @@ class Ascent:
             target = upper if upper is not None else bound + max(1.0, abs(bound) * 0.02)
             self._direction = direction
             length = self._length * max(1.0, target - bound) / norm
-            self._now = np.maximum(0.0, self._now + length * direction)
+            # No price is higher than what it costs to take the cell again: then the bound stays true.
+            self._now = np.clip(self._now + length * direction, 0.0, chain.fee[: chain.size])
         return path

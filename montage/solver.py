@@ -59,9 +59,12 @@ class Problem:
     unary: Sequence[NDArray[np.generic]]
     """N arrays (K_i,): the cost of each choice."""
     pair: Sequence[NDArray[np.generic]]
-    """N - 1 arrays (K_i, K_i+1): the cost of neighbouring choices."""
+    """N - 1 arrays (K_i, K_i+1): the cost of neighbouring choices, infinite where they are forbidden."""
     uses: Sequence[NDArray[np.integer]]
     """N arrays (K_i, C): the cells each choice takes, as numbers from 0, padded with -1."""
+    fees: FloatArray | None = None
+    """(cells,) cost of each further taking of a cell, infinite where it may be taken once only; None where
+    all are so."""
 
     def __post_init__(self) -> None:
         count = len(self.unary)
@@ -79,8 +82,11 @@ class Problem:
             expected = (len(self.unary[i]), len(self.unary[i + 1]))
             if pair.shape != expected:
                 raise ValueError(f"pair {i} has shape {pair.shape}, expected {expected}")
-            if not np.isfinite(pair.astype(np.float64)).all():
-                raise ValueError(f"pair {i} has a cost that is not finite")
+            if np.isnan(pair.astype(np.float64)).any() or (pair.astype(np.float64) == -np.inf).any():
+                raise ValueError(f"pair {i} has a cost that is no number")
+        highest = max((int(uses.max()) for uses in self.uses if uses.size), default=-1)
+        if self.fees is not None and (len(self.fees) <= highest or not (self.fees >= 0).all()):
+            raise ValueError(f"fees need {highest + 1} costs of 0 or more, got {self.fees}")
 
     @property
     def whole(self) -> bool:
@@ -134,12 +140,14 @@ def _compact(problem: Problem) -> tuple[Chain, IntArray, int]:
             for cell in set(row):
                 if cell >= 0:
                     takers.setdefault(cell, []).append((slot, choice))
-    kept: dict[tuple[tuple[int, int], ...], int] = {}
+    fees = np.full(max(takers, default=-1) + 1, np.inf) if problem.fees is None else problem.fees * scale
+    kept: dict[tuple[tuple[tuple[int, int], ...], int], int] = {}
     for cell in sorted(takers):
         if takers[cell][0][0] != takers[cell][-1][0]:
-            kept.setdefault(tuple(takers[cell]), cell)
+            # Of cells that may be taken once only one is enough; what others cost adds up.
+            kept.setdefault((tuple(takers[cell]), cell if np.isfinite(fees[cell]) else -1), cell)
     rows: list[list[list[int]]] = [[[] for _ in range(len(u))] for u in unary]
-    for number, choices in enumerate(kept):
+    for number, (choices, _) in enumerate(kept):
         for slot, choice in choices:
             rows[slot][choice].append(number)
     columns = max(1, max((len(r) for slot_rows in rows for r in slot_rows), default=1))
@@ -149,8 +157,15 @@ def _compact(problem: Problem) -> tuple[Chain, IntArray, int]:
         for choice, row in enumerate(slot_rows):
             array[choice, : len(row)] = row
         cells.append(array)
-    chain = Chain(unary=unary, pair=pair, cells=cells, size=len(kept))
+    fee = np.append(np.rint(fees[list(kept.values())]), 0.0)
+    chain = Chain(unary=unary, pair=pair, cells=cells, size=len(kept), fee=fee)
     return chain, np.array(list(kept.values()), dtype=np.int64), scale
+
+
+def _again(chain: Chain, counts: IntArray, cells: IntArray) -> FloatArray:
+    """(K,) what it costs to take cells (K, C) besides those that are taken ``counts`` times."""
+    extra: FloatArray = np.where(counts[cells] > 0, chain.fee[cells], 0.0).sum(axis=1)
+    return extra
 
 
 def _polish(chain: Chain, path: list[int], passes: int = 3) -> list[int]:
@@ -167,7 +182,7 @@ def _polish(chain: Chain, path: list[int], passes: int = 3) -> list[int]:
                 cost += chain.pair[i][:, path[i + 1]]
             counts[chain.cells[i][path[i]]] -= 1
             counts[chain.size] = 0
-            cost[(counts[chain.cells[i]] > 0).any(axis=1)] = np.inf
+            cost += _again(chain, counts, chain.cells[i])
             best = int(cost.argmin())
             if cost[best] < cost[path[i]]:
                 path[i], changed = best, True
@@ -186,7 +201,7 @@ def _repair(chain: Chain, path: list[int]) -> list[int] | None:
     clashing = []
     for i in sorted(range(len(path)), key=lambda slot: (own[slot], slot)):
         cells = chain.cells[i][path[i]]
-        if counts[cells].any():
+        if not np.isfinite(_again(chain, counts, cells[None, :])[0]):
             clashing.append(i)
             continue
         counts[cells] += 1
@@ -197,7 +212,7 @@ def _repair(chain: Chain, path: list[int]) -> list[int] | None:
             cost += chain.pair[i - 1][out[i - 1]]
         if i < len(path) - 1:
             cost += chain.pair[i][:, out[i + 1]]
-        cost[(counts[chain.cells[i]] > 0).any(axis=1)] = np.inf
+        cost += _again(chain, counts, chain.cells[i])
         best = int(cost.argmin())
         if not np.isfinite(cost[best]):
             return None
@@ -282,8 +297,9 @@ class _Search:
         for i in range(start, end):
             taken[chain.cells[i][path[i]]] -= 1
         taken[chain.size] = 0
-        kept = [np.flatnonzero((taken[chain.cells[i]] == 0).all(axis=1)) for i in range(start, end)]
-        unary = [chain.unary[i][kept[i - start]].copy() for i in range(start, end)]
+        again = [_again(chain, taken, chain.cells[i]) for i in range(start, end)]
+        kept = [np.flatnonzero(np.isfinite(extra)) for extra in again]
+        unary = [(chain.unary[i] + again[i - start])[kept[i - start]] for i in range(start, end)]
         if start:
             unary[0] += chain.pair[start - 1][path[start - 1]][kept[0]]
         if end < len(chain):
@@ -293,6 +309,7 @@ class _Search:
             pair=[chain.pair[i][np.ix_(kept[i - start], kept[i - start + 1])] for i in range(start, end - 1)],
             cells=[chain.cells[i][kept[i - start]] for i in range(start, end)],
             size=chain.size,
+            fee=chain.fee,
         )
         now = part.cost([int(np.searchsorted(kept[i - start], path[i])) for i in range(start, end)])
         found = beam_search(part, self.ascent.price, now, width, seed=self.seed, stop=self.stop)

@@ -262,7 +262,7 @@ def test_stop_and_gap_of_a_solution() -> None:
         (([np.zeros(2)], [np.zeros((2, 2))], [np.zeros((2, 1), int)]), "got 1, 1, 1"),
         (([np.zeros(0)], [], [np.zeros((0, 1), int)]), "slot 0"),
         (([np.array([np.nan])], [], [np.zeros((1, 1), int)]), "not finite"),
-        (([np.zeros(1)] * 2, [np.full((1, 1), np.inf)], [np.zeros((1, 1), int)] * 2), "not finite"),
+        (([np.zeros(1)] * 2, [np.full((1, 1), -np.inf)], [np.zeros((1, 1), int)] * 2), "no number"),
         (([np.zeros(1)] * 2, [np.zeros((1, 2))], [np.zeros((1, 1), int)] * 2), r"expected \(1, 1\)"),
     ],
 )
