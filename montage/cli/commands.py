@@ -53,6 +53,25 @@ class Rate(click.ParamType[Fraction]):
             self.fail(str(error), param, ctx)
 
 
+class Length(click.ParamType[str]):
+    """``60s``, ``1:00``, ``55-65s``, or ``none``."""
+
+    name = "LENGTH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As it was written, or ``none``."""
+        from montage.clock import film_length
+
+        text = str(value).strip()
+        if text.casefold() == "none":
+            return "none"
+        try:
+            film_length(text)
+        except ValueError as error:
+            self.fail(f"{error}, or none", param, ctx)
+        return text
+
+
 def _script_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same cut."),
@@ -61,10 +80,20 @@ def _script_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.FloatRange(min=0, min_open=True),
             default=5.0,
             show_default=True,
-            help="Seconds that the optimiser may take; it says how far from the best the cut can be.",
+            help="Seconds that the optimiser may take; it says how far from the best the cut can be. Ctrl-C "
+            "ends the search earlier.",
         ),
         click.option("--fps", type=Rate(), help="Frames a second of the film. [default: 25]"),
-        click.option("--preset", help="documentary, calm, trailer or social. [default: documentary]"),
+        click.option(
+            "--length",
+            type=Length(),
+            help="How long the film lasts, titles included: 60s, 1:00 or 55-65s; remembered until none.",
+        ),
+        click.option(
+            "--preset",
+            metavar="NAME|FILE.toml",
+            help="documentary, calm, trailer, social or your own file. [default: documentary]",
+        ),
         click.option("--store", type=click.Path(path_type=Path), help="Where the index lies, if elsewhere."),
         click.option(
             "--library", type=click.Path(path_type=Path), help="Footage folder. [default: the one near by]"

@@ -124,11 +124,14 @@ def _planned(
     library: Path | None,
     store: Path | None,
     preset: str | None,
+    length: str | None,
     fps: Fraction | None,
     time_limit: float,
     seed: int,
 ) -> tuple[Cut, Project, dict[str, Any]]:
     """The cut of a script, its project, and the settings that made it: options first, then the project's."""
+    from montage.cli.stopping import ending_early
+    from montage.clock import film_length
     from montage.planning import plan
     from montage.project import Project
     from montage.script import read_script
@@ -138,23 +141,44 @@ def _planned(
     library, store = _places(project, library, store, base)
     opened = open_library(library, store, base)
     fps = fps or Fraction(project.setting("fps") or 25)
-    preset = preset or project.setting("preset") or "documentary"
-    cut = plan(
-        read_script(script),
-        opened,
-        preset,
-        fps=fps,
-        previous=project,
-        seed=seed,
-        time_limit=time_limit,
-    )
+    chosen, preset = _preset(project, preset, base)
+    length = project.setting("length") if length is None else length
+    length = None if length == "none" else length
+    read = read_script(script)
+    more: dict[str, Any] = {} if length is None else {"length": film_length(length)}
+    with ending_early(output) as asked:
+        cut = plan(
+            read,
+            opened,
+            chosen,
+            fps=fps,
+            **more,
+            previous=project,
+            seed=seed,
+            time_limit=time_limit,
+            cancel=asked,
+        )
     settings = {
         "fps": str(fps),
+        "length": length,
         "library": _relative(opened.root, base),
         "preset": preset,
         "store": None if store is None else _relative(store, base),
     }
     return cut, project, settings
+
+
+def _preset(project: Project, asked: str | None, base: Path) -> tuple[str, str]:
+    """(name or file of the preset, how the project remembers it: a file by its way from the script)."""
+    from montage.presets import PRESETS
+
+    def is_file(name: str) -> bool:
+        return name not in PRESETS and (name.endswith(".toml") or Path(name).name != name)
+
+    if asked is not None:
+        return asked, _relative(Path(asked), base) if is_file(asked) else asked
+    saved = project.setting("preset") or "documentary"
+    return str(base / saved) if is_file(saved) else saved, saved
 
 
 def _places(
@@ -199,6 +223,8 @@ def cut_rows(cut: Cut) -> list[dict[str, Any]]:
         rows.append(
             {
                 "sentence": sentence.number if sentence else None,
+                "pinned": bool(sentence and (sentence.directives.pin or sentence.id in cut.taste.pins)),
+                "locked": bool(sentence and (sentence.directives.lock or sentence.id in cut.taste.locks)),
                 "text": sentence.text if sentence else slot.text,
                 "kind": slot.kind,
                 "file": media.paths[0] if media else None,
@@ -227,6 +253,7 @@ def _cut_data(cut: Cut) -> dict[str, Any]:
         "fps": str(cut.fps),
         "frames": cut.frames,
         "seconds": round(float(cut.duration), 3),
+        "kept": None if cut.kept is None else {"of": cut.kept[1], "pictures": cut.kept[0]},
         "objective": cut.objective,
         "bound": cut.bound,
         "optimality_gap": cut.optimality_gap,
@@ -245,7 +272,8 @@ def _show_cut(cut: Cut, output: Output) -> None:
         if row["file"] is None:
             return "GAP: nothing in the library shows this" if row["kind"] == "gap" else row["kind"]
         slowed = f" at {row['speed']:.2f}x" if row["speed"] != 1 else ""
-        return f"{row['file']} {row['start']:.2f}-{row['end']:.2f}{slowed}"
+        held = ", locked" if row["locked"] else ", pinned" if row["pinned"] else ""
+        return f"{row['file']} {row['start']:.2f}-{row['end']:.2f}{slowed}{held}"
 
     output.table(
         ["#", "sentence", "shot", "s", "match", "costs", "alternates"],
@@ -270,6 +298,8 @@ def _show_cut(cut: Cut, output: Output) -> None:
         f"{len(cut.slots)} slots, {float(cut.duration):.1f} s; objective {cut.objective:.3f}, "
         f"bound {cut.bound:.3f}, {proven}; planned in {cut.seconds:.2f} s"
     )
+    if cut.kept is not None and cut.kept[1]:
+        output.line(f"{cut.kept[0]} of {cut.kept[1]} other pictures stayed")
     if cut.gaps:
         numbers = ", ".join(str(sentence.number) for sentence in cut.gaps)
         output.line(f"gaps: sentences {numbers}; render fills them (see montage render --help)")
