@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from montage.beam import beam_search
 from montage.lagrange import Ascent, Chain, FloatArray, IntArray, marginals
+from montage.lengths import Lengths
 
-__all__ = ["InfeasibleError", "Problem", "Solution", "solve"]
+__all__ = ["InfeasibleError", "Problem", "Solution", "compact", "solve"]
 
 SCALE = 1_000_000
 """Costs given as floats are rounded to multiples of 1 / SCALE."""
@@ -65,6 +66,11 @@ class Problem:
     fees: FloatArray | None = None
     """(cells,) cost of each further taking of a cell, infinite where it may be taken once only; None where
     all are so."""
+    lengths: Sequence[Lengths] | None = None
+    """For each slot (least (K_i,), cost (K_i, L)): the lengths in frames that each choice may have, and what
+    they cost besides ``unary``. None where lengths do not matter."""
+    total: tuple[int, int] | None = None
+    """Fewest and most frames that all slots may have together; needs ``lengths``."""
 
     def __post_init__(self) -> None:
         count = len(self.unary)
@@ -87,11 +93,20 @@ class Problem:
         highest = max((int(uses.max()) for uses in self.uses if uses.size), default=-1)
         if self.fees is not None and (len(self.fees) <= highest or not (self.fees >= 0).all()):
             raise ValueError(f"fees need {highest + 1} costs of 0 or more, got {self.fees}")
+        if self.total is not None and self.lengths is None:
+            raise ValueError("a total needs lengths")
+        for i, (least, cost) in enumerate(self.lengths or ()):
+            if least.shape != self.unary[i].shape or len(cost) != len(least):
+                raise ValueError(f"slot {i}: lengths of shapes {least.shape} and {cost.shape}")
+            if not np.isfinite(cost).any(axis=1).all():
+                raise ValueError(f"slot {i} has a choice without a length")
 
     @property
     def whole(self) -> bool:
         """Whether every cost is an integer."""
-        return all(np.issubdtype(a.dtype, np.integer) for a in (*self.unary, *self.pair))
+        return self.lengths is None and all(
+            np.issubdtype(a.dtype, np.integer) for a in (*self.unary, *self.pair)
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +127,8 @@ class Solution:
     """What closed it: ``lagrange``, ``beam``, ``search``, ``cp-sat``, or ``limit`` where a gap is left."""
     stats: dict[str, float] = field(default_factory=dict)
     """Steps, widths and sizes, for benchmarks."""
+    frames: tuple[int, ...] = ()
+    """Length of each slot, empty for a problem without lengths."""
 
     @property
     def optimal(self) -> bool:
@@ -126,7 +143,7 @@ class Solution:
         return (self.objective - self.bound) / max(abs(self.objective), 1e-12)
 
 
-def _compact(problem: Problem) -> tuple[Chain, IntArray, int]:
+def compact(problem: Problem) -> tuple[Chain, IntArray, int]:
     """(the chain in whole numbers, the problem's cell behind each of the chain's, divisor of the costs).
 
     Cells that only one slot can take never bind, and of cells taken by the same choices one is enough.
@@ -338,12 +355,21 @@ def solve(
     cell twice), ``multipliers`` those of a similar problem with the same cells. ``cancel`` is asked often;
     once true, the best so far is returned.
 
+    With a total, what is solved is its Lagrangian relaxation (``montage.timed``), whose bound is true; the
+    lengths of the answer add up exactly.
+
     Raises:
         InfeasibleError: if there is no valid answer, or none was found in the time.
         ValueError: if ``warm`` does not fit the problem.
     """
+    if problem.lengths is not None:
+        from montage.timed import solve_timed
+
+        return solve_timed(
+            problem, time_limit=time_limit, seed=seed, warm=warm, multipliers=multipliers, cancel=cancel
+        )
     start = time.perf_counter()
-    chain, cells, scale = _compact(problem)
+    chain, cells, scale = compact(problem)
 
     def stop() -> bool:
         return time.perf_counter() - start > time_limit or (cancel is not None and cancel())

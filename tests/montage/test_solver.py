@@ -84,7 +84,7 @@ def film_like(count: int, each: int, seed: int = 0, shots: int | None = None) ->
 
 
 def chain_of(problem: Problem) -> Chain:
-    return solver_module._compact(problem)[0]
+    return solver_module.compact(problem)[0]
 
 
 @settings(max_examples=300, deadline=None)
