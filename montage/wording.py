@@ -62,8 +62,8 @@ BROKEN = {"match": 0.6, "sharpness": 0.75, "shot sizes": 0.7}
 mistake, and soft pictures show less than shaky ones."""
 USUALLY = 0.5
 NEVER = {"brightness", "colour", "stability"}
-"""Rules that cost and are never called broken: light and tint change at every new scene, and a picture that is
-no longer that of the last cut is no mistake."""
+"""Rules that cost and are never called broken: light and tint change with every scene, and a picture other
+than the last cut's is no mistake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

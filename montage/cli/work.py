@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from montage.project import Project
     from montage.segments import Fit, Quality
 
-__all__ = ["open_library", "run_build_index", "run_plan", "run_render"]
+__all__ = ["open_library", "planned", "run_build_index", "run_plan", "run_render"]
 
 
 def _say_encoder(spec: str, output: Output) -> None:
@@ -118,7 +118,7 @@ def open_library(library: Path | None, store: Path | None, near: Path) -> Librar
     raise FootageError(f"several libraries in or below {near} ({names}): name one with --library")
 
 
-def _planned(
+def planned(
     output: Output,
     script: Path,
     library: Path | None,
@@ -307,7 +307,7 @@ def _show_cut(cut: Cut, output: Output) -> None:
 
 def run_plan(output: Output, **options: Any) -> None:
     """Plan a script, save the project and show the cut."""
-    cut, project, settings = _planned(output, **options)
+    cut, project, settings = planned(output, **options)
     project.updated(cut, settings).save()
     output.result(_cut_data(cut), lambda: _show_cut(cut, output))
 
@@ -329,7 +329,7 @@ def run_render(
     from montage.rendering import render_cut
 
     began = time.monotonic()
-    cut, project, settings = _planned(output, script=script, **options)
+    cut, project, settings = planned(output, script=script, **options)
     width, height = size or project.setting("size") or (1920, 1080)
     fit = cast("Fit", fit or project.setting("fit") or "crop")
     film = film or script.with_suffix(".mp4")
