@@ -13,7 +13,10 @@ from montage.taste import Choice, Taste
 from montage.values import Alternate, MontageError, Sentence, Slot
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from index.library import Library
+    from montage.explanation import Explanation
     from montage.presets import Preset
     from montage.script import Script
 
@@ -382,6 +385,31 @@ class Cut:
             seed=self.seed,
             time_limit=self.time_limit,
         )
+
+    def explain(self, sentence: int | str | None = None, *, follow: bool | None = None) -> Explanation:
+        """Why the cut is as it is: the whole of it, or one ``sentence`` (number or id).
+
+        Args:
+            sentence: the one to explain; None for all.
+            follow: whether to solve the cut anew for every alternate, so that the rest may follow it; that
+                takes a moment each. By default for one sentence alone.
+
+        Raises:
+            MontageError: if there is no such sentence.
+        """
+        from montage.explaining import explain
+
+        return explain(self, sentence, follow=follow)
+
+    def storyboard(self, path: Path | str) -> Path:
+        """Write the cut as one self-contained page: every picture, its reasons, what else would do.
+
+        Raises:
+            MontageError: if it cannot be written, or ``path`` holds something else than a storyboard.
+        """
+        from montage.storyboard import write_storyboard
+
+        return write_storyboard(self, path)
 
     def _repr_html_(self) -> str:
         from montage.pages import cut_page

@@ -27,6 +27,8 @@ __all__ = ["board", "storyboard_page", "write_storyboard"]
 Progress = Callable[[float, float, str], None]
 MINOR = 0.05
 """Rules that cost less than this and are not broken are told in one line."""
+MARK = '<meta name="generator" content="montage storyboard">'
+"""Tells a storyboard from other pages, which are never overwritten."""
 LOW, HIGH = (176, 84, 32), (22, 110, 122)
 """RGB of the worst match and of the best."""
 
@@ -48,7 +50,7 @@ def storyboard_page(cut: Cut, *, follow: bool = False, progress: Progress | None
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
+        f'<meta name="color-scheme" content="light dark">{MARK}'
         f"<title>{escape(title)}: storyboard</title>"
         "<style>body{margin:0}@media(prefers-color-scheme:dark){body{background:#14161a}}"
         "@media print{body{background:#fff}}</style></head><body>\n"
@@ -62,9 +64,13 @@ def write_storyboard(
     """Write the storyboard to ``path`` and give that back.
 
     Raises:
-        MontageError: if it cannot be written.
+        MontageError: if it cannot be written, or ``path`` holds something else than a storyboard.
     """
     path = Path(path)
+    if path.is_file() and path.stat().st_size and MARK.encode() not in path.read_bytes()[:4000]:
+        raise MontageError(
+            f"{path} is no storyboard of montage: move it away, or choose another place with -o"
+        )
     page = storyboard_page(cut, follow=follow, progress=progress)
     try:
         path.write_text(page, encoding="utf-8", errors="replace")

@@ -257,6 +257,43 @@ def plan(output: Output, **options: Any) -> None:
 
 @cli.command()
 @_script_options
+@click.argument("sentence", type=click.IntRange(min=1), required=False)
+@output_options
+def explain(output: Output, **options: Any) -> None:
+    """Say why every picture is shown, or those of one sentence, and what else would do.
+
+    Plans the script as plan does, and saves nothing.
+
+    \b
+    Example: montage explain script.txt
+    Example: montage explain script.txt 4
+    """
+    from montage.cli.why import run_explain
+
+    run_explain(output, **options)
+
+
+@cli.command()
+@_script_options
+@click.option(
+    "-o", "--output", "page", type=click.Path(dir_okay=False, path_type=Path), help="[default: SCRIPT.html]"
+)
+@output_options
+def storyboard(output: Output, **options: Any) -> None:
+    """Draw the cut as one page: every sentence with its pictures, reasons and alternates.
+
+    Plans the script as plan does, and saves nothing but the page.
+
+    \b
+    Example: montage storyboard script.txt -o board.html
+    """
+    from montage.cli.why import run_storyboard
+
+    run_storyboard(output, **options)
+
+
+@cli.command()
+@_script_options
 @click.option(
     "-o", "--output", "film", type=click.Path(dir_okay=False, path_type=Path), help="[default: SCRIPT.mp4]"
 )
