@@ -44,7 +44,7 @@ background:#e5484d}
 .board .band input{position:absolute;opacity:0;pointer-events:none}
 .board .band label{cursor:pointer;font-size:12px;color:var(--soft);padding:1px 6px;border-radius:4px}
 .board .band input:checked+label{color:var(--ink);background:var(--panel);font-weight:600}
-.board #by-source:checked~.bar a.shown{background:var(--by-source)}
+.board .by-source:checked~.bar a.shown{background:var(--by-source)}
 .board .under{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:12px;color:var(--soft);padding-top:5px}
 .board .key{display:inline-block;width:11px;height:11px;border-radius:2px;vertical-align:-1px;
 margin-right:4px}
@@ -90,20 +90,35 @@ border-radius:3px}
 .board .nothing{display:flex;align-items:center;justify-content:center;min-height:92px;padding:8px 22px;
 border:2px dashed var(--bad);color:var(--bad);border-radius:5px;font-weight:600}
 .board .card{display:flex;align-items:center;justify-content:center;min-height:92px;padding:8px 22px;
-background:#101215;color:#fff;border-radius:5px;font-weight:600;text-align:center}
-@media(max-width:860px){.board{padding:16px 12px 40px}.board article{grid-template-columns:minmax(0,1fr)}
+background:#101215;color:#fff;border:1px solid var(--line);
+border-radius:5px;font-weight:600;text-align:center}
+@media screen and (max-width:860px){.board{padding:16px 12px 40px}
+.board article{grid-template-columns:minmax(0,1fr)}
 .board .below{grid-template-columns:minmax(0,1fr)}.board .strip{width:100%}
 .board .strip img{height:auto;flex:1 1 0}.board .bar{height:28px}.board .bar a{line-height:28px}
-.board .wide{display:none}}
+.board .wide{display:none}
+.board .breaches,.board .breaches tbody,.board .breaches tr,.board .breaches td{display:block;border:0;
+padding:0}
+.board .breaches tr:first-child{display:none}.board .breaches tr{padding:6px 0;
+border-bottom:1px solid var(--line)}
+.board .breaches td.n{display:inline;text-align:left;padding-right:10px;color:var(--soft);font-size:13px}}
 @page{size:A4;margin:13mm}
 @media print{.board{--ink:#000;--soft:#444;--line:#ccc;--paper:#fff;--panel:#f3f3f3;--bad:#a3150d;
 --badpaper:#fdeceb;
---good:#14573a;--accent:#1f4f8f;color-scheme:light;font-size:10pt;padding:0}
+--good:#14573a;--accent:#1f4f8f;color-scheme:light;font-size:9pt;line-height:1.4;padding:0}
 .board *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-.board .band{position:static}.board .screen{display:none}.board h2{break-after:avoid;margin-top:18px}
-.board .slot{break-inside:avoid}.board article{grid-template-columns:50mm minmax(0,1fr);padding:10px 0}
-.board .strip img{height:52px}.board .others{grid-template-columns:repeat(2,minmax(0,1fr))}
-.board .others li{grid-template-columns:52px minmax(0,1fr)}.board .others img{width:52px;height:30px}
+.board .band{position:static}.board .screen{display:none}.board h2{break-after:avoid;margin-top:14px}
+.board h1{font-size:17pt}.board .bar{height:24px}.board .bar a{line-height:24px;font-size:7pt}
+.board .slot{break-inside:avoid}.board article{grid-template-columns:38mm minmax(0,1fr);gap:2px 16px;
+padding:9px 0}
+.board .says{font-size:10pt}.board table,.board summary{font-size:9pt}
+.board .strip{padding:2px}.board .strip img{height:46px}.board .meta{flex-basis:120px;min-width:120px;
+font-size:8pt}
+.board .below{gap:6px 16px;margin-top:6px}.board .costs,.board .note{font-size:8pt}
+.board .match,.board .minor,.board .others li,.board th{font-size:7.5pt}
+.board .whole,.board h3{font-size:8pt}.board .nothing,.board .card{min-height:50px}
+.board .others{grid-template-columns:minmax(0,1fr);gap:4px}
+.board .others li{grid-template-columns:40px minmax(0,1fr);gap:6px}.board .others img{width:40px;height:23px}
 .board a{color:inherit;text-decoration:none}}
 """
 

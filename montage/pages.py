@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -20,29 +21,18 @@ STILL_SIDE = 180
 
 
 def cut_page(cut: Cut) -> str:
-    """The cut as a table: picture, sentence, what was chosen and why."""
-    texts = {sentence.id: (sentence.number, sentence.text) for sentence in cut.script.sentences}
-    rows = []
-    for slot in cut.slots:
-        number, text = texts.get(slot.sentence, ("", slot.text))
-        image = ""
-        if slot.shot is not None and slot.shot in cut.library.shots:
-            image = picture(cut.library.thumbnail(slot.shot), text)
-        what = slot.kind if slot.match is None else f"{slot.match:.2f}"
-        style = ' class="gap"' if slot.kind == "gap" else ""
-        rows.append(
-            f"<tr><td>{image}</td><td>{number}</td><td>{escape(text)}</td><td{style}>{what}</td>"
-            f'<td>{float(slot.frames / cut.fps):.2f} s</td><td class="why">{escape(slot.why)}</td></tr>'
-        )
-    gap = cut.optimality_gap
-    proven = "proven optimal" if gap < 1e-9 else f"at most {gap:.1%} from the best"
-    head = (
-        f"<h1>Cut</h1><p>{len(cut.slots)} slots, {float(cut.duration):.1f} s, preset "
-        f"{escape(cut.preset.name)}, "
-        f"objective {cut.objective:.3f}, {proven}</p>"
-    )
-    table = "<tr><th></th><th>#</th><th>sentence</th><th>match</th><th>length</th><th>why</th></tr>"
-    return f'<div class="montage"><style>{STYLE}</style>{head}<table>{table}{"".join(rows)}</table></div>'
+    """The cut as a storyboard, with one picture a slot from the index, so that no file is decoded."""
+    from montage.explaining import explain
+    from montage.storyboard import board
+
+    shots = cut.library.shots
+    strips = [
+        (cut.library.thumbnail(slot.shot),) if slot.shot and slot.shot in shots else () for slot in cut.slots
+    ]
+    # Several cuts on one page need ids of their own.
+    shown = repr([(slot.sentence, slot.shot, slot.span, slot.frames) for slot in cut.slots])
+    prefix = f"cut-{hashlib.sha256(shown.encode()).hexdigest()[:8]}-"
+    return board(cut, explain(cut), strips, "Cut", prefix=prefix)
 
 
 def film_page(film: Film) -> str:

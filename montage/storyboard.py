@@ -81,14 +81,26 @@ def write_storyboard(
     return path
 
 
-def board(cut: Cut, explanation: Explanation, strips: Sequence[Sequence[bytes]], title: str) -> str:
-    """The storyboard as a fragment with its own style; ``strips`` are JPEGs of each slot."""
-    return _Board(cut, explanation, strips).page(title)
+def board(
+    cut: Cut, explanation: Explanation, strips: Sequence[Sequence[bytes]], title: str, *, prefix: str = ""
+) -> str:
+    """The storyboard as a fragment with its own style.
+
+    Args:
+        cut: the cut.
+        explanation: of the whole cut.
+        strips: JPEGs of each slot.
+        title: the heading.
+        prefix: stands before each id, where several boards share a page.
+    """
+    return _Board(cut, explanation, strips, prefix).page(title)
 
 
 class _Board:
-    def __init__(self, cut: Cut, explanation: Explanation, strips: Sequence[Sequence[bytes]]) -> None:
-        self.cut, self.told = cut, explanation
+    def __init__(
+        self, cut: Cut, explanation: Explanation, strips: Sequence[Sequence[bytes]], prefix: str
+    ) -> None:
+        self.cut, self.told, self.prefix = cut, explanation, prefix
         self.strips = {slot.number: strips[slot.number - 1] for slot in explanation.slots}
         self.pictures = thumbnails(
             cut.library, [other.shot for slot in explanation.slots for other in slot.others]
@@ -108,7 +120,7 @@ class _Board:
                 paragraph = account.paragraph
                 parts.append(f"<h2>Paragraph {paragraph}</h2>")
             parts.append(self._article(account))
-        return f'<main class="board"><style>{STYLE}</style><div class="width">{"".join(parts)}</div></main>'
+        return f'<div class="board"><style>{STYLE}</style><div class="width">{"".join(parts)}</div></div>'
 
     # -- the whole cut ---------------------------------------------------------------------------------------
 
@@ -143,18 +155,18 @@ class _Board:
                 if slot.broken:
                     said += f"; breaks {', '.join(cost.rule for cost in slot.broken)}"
                 style = f"flex-grow:{slot.frames};{self._colours(slot)}"
+                place = f'href="#{self.prefix}slot-{slot.number}" data-of="{self._name(account, slot)}"'
                 blocks.append(
-                    f'<a class="{" ".join(kinds)}" style="{style}" href="#slot-{slot.number}" '
-                    f'data-of="{_name(account, slot)}" title="{escape(said)}" aria-label="{escape(said)}">'
-                    f"{account.number if account.number is not None else ''}</a>"
+                    f'<a class="{" ".join(kinds)}" style="{style}" {place} title="{escape(said)}" '
+                    f'aria-label="{escape(said)}">{account.number or ""}</a>'
                 )
         low, high = (f"rgb{_mixed(value)}" for value in (0.3, 1.0))
         return (
             '<nav class="band" aria-label="The film from start to end">'
-            '<input type="radio" name="colour" id="by-match" checked><label for="by-match" class="screen">'
-            "by match</label>"
-            '<input type="radio" name="colour" id="by-source"><label for="by-source" class="screen">'
-            "by source</label>"
+            f'<input type="radio" name="{self.prefix}colour" id="{self.prefix}by-match" checked>'
+            f'<label for="{self.prefix}by-match" class="screen">by match</label>'
+            f'<input type="radio" name="{self.prefix}colour" id="{self.prefix}by-source" class="by-source">'
+            f'<label for="{self.prefix}by-source" class="screen">by source</label>'
             f'<div class="bar">{"".join(blocks)}</div><div class="under">'
             f'<span><i class="key" style="background:{low}"></i>weak match</span>'
             f'<span><i class="key" style="background:{high}"></i>sure match</span>'
@@ -185,7 +197,7 @@ class _Board:
         what = f"Rules broken: {len(broken)}, in {count} places" if broken else "No rule is broken"
         out = f"<details{' open' if len(broken) <= 6 else ''}><summary>{what}</summary>"
         if broken:
-            out += f"<table>{head}{rows}</table>"
+            out += f'<table class="breaches">{head}{rows}</table>'
         if rest:
             costs = ", ".join(f"{escape(t.rule)} {t.cost:.2f}" for t in rest if t.cost >= 0.005)
             out += f'<p class="minor">Costs without breach: {costs}</p>' if costs else ""
@@ -211,7 +223,9 @@ class _Board:
 
     def _link(self, label: str) -> str:
         return (
-            f'<a href="#slot-{self.ids[label]}">{escape(label)}</a>' if label in self.ids else escape(label)
+            f'<a href="#{self.prefix}slot-{self.ids[label]}">{escape(label)}</a>'
+            if label in self.ids
+            else escape(label)
         )
 
     # -- one sentence ----------------------------------------------------------------------------------------
@@ -228,15 +242,20 @@ class _Board:
                 f'<span lang="{escape(language)}">{escape(account.text)}</span></p>'
             )
             left += f'<p class="minor">{escape(account.count)}</p>' if account.count else ""
-        name = _name(account, account.slots[0] if account.slots else None)
+        name = self._name(account, account.slots[0] if account.slots else None)
         return f'<article id="{name}" tabindex="-1"><div>{left}</div><div>{slots}</div></article>'
+
+    def _name(self, account: SentenceAccount, slot: Shown | None) -> str:
+        if account.number is not None:
+            return f"{self.prefix}sentence-{account.number}"
+        return f"{self.prefix}title-{slot.number if slot else 0}"
 
     def _slot(self, slot: Shown, account: SentenceAccount) -> str:
         below = ""
         if slot.costs or slot.others:
             below = f'<div class="below">{self._costs(slot)}{self._others(slot)}</div>'
         return (
-            f'<section class="slot" id="slot-{slot.number}" aria-label="{escape(slot.label)}">'
+            f'<section class="slot" id="{self.prefix}slot-{slot.number}" aria-label="{escape(slot.label)}">'
             f'<div class="top">{self._strip(slot)}{self._meta(slot)}</div>{self._notes(slot)}{below}'
             "</section>"
         )
@@ -265,13 +284,10 @@ class _Board:
         if slot.start is not None and slot.end is not None:
             speed = f", {slot.speed:.2g}x slow motion" if slot.speed < 1 else ""
             look = f", {escape(slot.look)}" if slot.look else ""
-            lines.append(f"source {_clock(slot.start)}&ndash;{_clock(slot.end)}{speed}{look}")
+            lines.append(f"source {_from_to(slot.start, slot.end)}{speed}{look}")
         if slot.kind != "title":
             end = slot.film_start + slot.seconds
-            lines.append(
-                f"film {_clock(slot.film_start)}&ndash;{_clock(end)}: {slot.seconds:.2f} s, "
-                f"{slot.frames} frames"
-            )
+            lines.append(f"film {_from_to(slot.film_start, end)}: {slot.seconds:.2f} s, {slot.frames} frames")
         match = "" if slot.match is None else self._match(slot)
         why = why_words(slot.kind, slot.why) if slot.kind != "gap" else ""
         said = f'<p class="minor">{escape(why)}</p>' if why else ""
@@ -338,12 +354,6 @@ class _Board:
         return f"<li>{image}<span>{'<br>'.join(lines)}</span></li>"
 
 
-def _name(account: SentenceAccount, slot: Shown | None) -> str:
-    if account.number is not None:
-        return f"sentence-{account.number}"
-    return f"title-{slot.number if slot else 0}"
-
-
 def _image(jpeg: bytes, text: str) -> str:
     data = base64.b64encode(jpeg).decode("ascii")
     return f'<img alt="{escape(text)}" src="data:image/jpeg;base64,{data}">'
@@ -358,6 +368,12 @@ def _mixed(value: float) -> tuple[int, int, int]:
     part = min(1.0, max(0.0, (value - 0.3) / 0.7))
     red, green, blue = (round(a + (b - a) * part) for a, b in zip(LOW, HIGH, strict=True))
     return red, green, blue
+
+
+def _from_to(start: float, end: float) -> str:
+    if end < 60:
+        return f"{start:.2f}&ndash;{end:.2f} s"
+    return f"{_clock(start)}&ndash;{_clock(end)}"
 
 
 def _clock(seconds: float) -> str:
