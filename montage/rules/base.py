@@ -7,7 +7,7 @@ costs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -47,6 +47,8 @@ class Picture:
     """Match with what the slot's ``Wish.subject`` names, 0 to 1; None where nothing is named."""
     preferred: bool = False
     """Whether somebody prefers this shot here."""
+    meaning: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """(D,) unit vector of what is seen, in the encoder's space; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,9 @@ class Film:
     """Beats of the music, in order."""
     words: tuple[tuple[float, float], ...] = ()
     """When each word of the narration is spoken, in order."""
+    blanks: tuple[float, ...] = ()
+    """Seconds of each slot without a picture (a gap, a title), by its place in the cut; its values at other
+    slots are not read. Empty: a gap is as long as its wish, and after a title no time is known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +134,22 @@ class Features:
     """(K,) source seconds."""
     bits: FloatArray
     """(K, 64) bits of the perceptual hash, 0 or 1."""
+    hashed: NDArray[np.bool_]
+    """(K,) whether there is a perceptual hash."""
+    night: FloatArray
+    """(K,) how much it looks like night, 0 to 1."""
+    monochrome: FloatArray
+    """(K,) how much it looks like black and white, 0 to 1."""
+    heading: IntArray
+    """(K,) -1 left, 1 right, 0 neither."""
+    energy: FloatArray
+    """(K,) motion energy on a logarithmic scale."""
+    match: FloatArray
+    """(K,)."""
+    meaning: FloatArray
+    """(K, D) unit vectors; zeros where not known."""
+    meant: NDArray[np.bool_]
+    """(K,) whether the meaning is known."""
 
 
 Slot = Callable[[Picture, Wish], float]

@@ -9,6 +9,7 @@ import numpy as np
 from index.values import CAMERA_MOVES, SHOT_SIZES
 from montage.rules.base import Features, Film, FloatArray, Join, Picture, Rule, Wish
 from montage.rules.grammar import ESA, Grammar
+from montage.rules.looks import energy, monochrome, night
 from montage.rules.pairs import PAIR_RULES
 from montage.rules.sequences import SEQUENCE_RULES
 from montage.rules.single import SLOT_RULES
@@ -17,6 +18,8 @@ __all__ = ["RULES", "check_cut", "features", "pair_matrix", "slot_costs"]
 
 RULES: Mapping[str, Rule] = {rule.name: rule for rule in (*SLOT_RULES, *PAIR_RULES, *SEQUENCE_RULES)}
 """All rules by name, in the order of a report."""
+
+_HEADINGS = {"left": -1, None: 0, "right": 1}
 
 
 def features(
@@ -40,7 +43,24 @@ def features(
         start=np.array([float(p.span.start) for p in pictures], dtype=np.float64),
         end=np.array([float(p.span.end) for p in pictures], dtype=np.float64),
         bits=bits.astype(np.float64),
+        hashed=hashes != 0,
+        night=np.array([night(look) for look in looks], dtype=np.float64),
+        monochrome=np.array([monochrome(look) for look in looks], dtype=np.float64),
+        heading=np.array([_HEADINGS[look.heading] for look in looks], dtype=np.int64),
+        energy=np.array([energy(look) for look in looks], dtype=np.float64),
+        match=np.array([picture.match for picture in pictures], dtype=np.float64),
+        meaning=_meanings(pictures),
+        meant=np.array([picture.meaning is not None for picture in pictures], dtype=np.bool_),
     )
+
+
+def _meanings(pictures: Sequence[Picture]) -> FloatArray:
+    known = [picture.meaning for picture in pictures if picture.meaning is not None]
+    out = np.zeros((len(pictures), len(known[0]) if known else 1))
+    for row, picture in zip(out, pictures, strict=True):
+        if picture.meaning is not None:
+            row[:] = picture.meaning
+    return out
 
 
 def _weight(rule: Rule, weights: Mapping[str, float]) -> float:
