@@ -342,7 +342,7 @@ PAIR_RULES = (
     ),
     Rule(
         name="motion energy",
-        weight=0.15,
+        weight=0.1,
         arity=2,
         pair=motion_energy,
         matrix=_motion_energy_matrix,
