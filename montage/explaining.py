@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
+from index.base import Span
+from index.values import Shot
 from montage.explanation import (
     Explanation,
     Hard,
     Other,
     Part,
+    Resolved,
     RuleCost,
     RuleTotal,
     SentenceAccount,
     Shown,
 )
-from montage.rules import RULES, Film, Picture, Wish
+from montage.fitting import Choice
+from montage.recalled import frames_asked, labels, length_words, recalled
+from montage.rules import RULES, Film
 from montage.values import Sentence
 from montage.wording import PARTS, Scene, best_words, changed, fact, is_broken, look_words
 
@@ -24,10 +30,79 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
+CHEAP = 2
+"""Pictures told besides the alternates: those that cost least by themselves, whatever their match."""
+FOLLOW_SECONDS = 0.5
+"""Time to solve the cut anew around one picture."""
 TINY = 5e-7
 """Costs below are rounding."""
 BETTER = 0.005
 """A match counts as better from this difference."""
+
+
+class Possible(Protocol):
+    """Something else that a slot could show."""
+
+    @property
+    def state(self) -> int:
+        """Its number among what the slot could show."""
+
+    @property
+    def choice(self) -> Choice:
+        """The candidate, fitted to the slot."""
+
+
+class Change(Protocol):
+    """What another picture changes in the whole cut."""
+
+    @property
+    def objective(self) -> float:
+        """New objective less the old one."""
+
+    @property
+    def rules(self) -> Mapping[str, float]:
+        """The same by rule."""
+
+    @property
+    def bound(self) -> float:
+        """Whatever else changes with it, the difference is not less than this."""
+
+    @property
+    def moved(self) -> tuple[int, ...]:
+        """Other slots that change, from 0."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the difference is proven."""
+
+
+class Model(Protocol):
+    """What explanations ask of the optimiser's model; slots count from 0."""
+
+    @property
+    def film(self) -> Film:
+        """What rules of the whole cut see besides the pictures."""
+
+    def shown(self, answer: Any = None) -> Sequence[tuple[int, Any, Choice | None]]:
+        """(layer, state with its wish, choice) of every slot of an answer."""
+
+    def costs(self, answer: Any = None) -> Sequence[Mapping[str, float]]:
+        """Cost of every rule at every slot of an answer."""
+
+    def others(self, slot: int) -> Sequence[Possible]:
+        """What else a slot could show, cheapest by itself first."""
+
+    def clashes(self, slot: int, state: int) -> Sequence[int]:
+        """Slots that use the same footage."""
+
+    def replaced(self, slot: int, state: int) -> Any:
+        """The answer with one slot showing another state."""
+
+    def forced(self, slot: int, state: int, *, time_limit: float = 1.0) -> Change | None:
+        """What changes if one slot shows another state and the rest may follow."""
+
+
+NO_MODEL = "what other pictures would change is known only while the cut is as it was planned"
 
 
 def explain(cut: Cut, sentence: int | str | None = None, *, follow: bool | None = None) -> Explanation:
@@ -57,7 +132,8 @@ def explain(cut: Cut, sentence: int | str | None = None, *, follow: bool | None 
         rules=account.rules(),
         hard=account.hard(),
         sentences=every,
-        length=_length(cut),
+        length=length_words(cut),
+        notes=() if account.model is not None else (NO_MODEL,),
         kept="" if cut.kept is None else f"{cut.kept[0]} of {cut.kept[1]} pictures of the cut before stayed",
     )
 
@@ -67,10 +143,39 @@ class _Account:
 
     def __init__(self, cut: Cut, follow: bool) -> None:
         self.cut, self.follow = cut, follow
-        self.labels = _labels(cut)
-        self.scene = _scene(cut, self.labels)
-        self.costs: list[Mapping[str, float]] = [slot.costs for slot in cut.slots]
+        self.model = _model(cut)
+        self.labels = labels(cut)
         self.weights = cut.preset.all_weights
+        offered = {other.shot for slot in cut.slots for other in slot.alternates}
+        self.shots = cut.library.some_shots({*offered, *(slot.shot for slot in cut.slots if slot.shot)})
+        self.states = [] if self.model is None else self.model.shown()
+        self.scene = self._scene()
+        self.costs: list[Mapping[str, float]] = [slot.costs for slot in cut.slots]
+        if self.model is not None:
+            self.costs = list(self.model.costs())
+        self.now = _totals(self.costs)
+
+    def _scene(self) -> Scene:
+        """The cut as the rules see it."""
+        cut = self.cut
+        used = {slot.media for slot in cut.slots if slot.media is not None}
+        used |= {shot.media for shot in self.shots.values()}
+        files = {media.id: media.paths[0] for media in cut.library.some_media(used).values()}
+        files |= {shot.id: files[shot.media] for shot in self.shots.values() if shot.media in files}
+        if self.model is not None:
+            pictures = [None if choice is None else choice.picture for _, _, choice in self.states]
+            wishes = [state.wish for _, state, _ in self.states]
+            film = self.model.film
+        else:
+            (pictures, wishes), film = recalled(cut, self.shots), Film()
+        return Scene(
+            pictures=pictures,
+            wishes=wishes,
+            film=film,
+            grammar=cut.preset.grammar,
+            labels=self.labels,
+            files=files,
+        )
 
     def sentences(self, wanted: str | None) -> tuple[SentenceAccount, ...]:
         """Sentences and title cards in the order of the film, or the one wanted."""
@@ -116,7 +221,8 @@ class _Account:
         costs = self.rule_costs(place)
         others = self._others(place) if sentence is not None else ()
         picture = self.scene.pictures[place]
-        parts: Mapping[str, float] = {}
+        choice = self.states[place][2] if self.states else None
+        parts: Mapping[str, float] = {} if choice is None else choice.candidate.parts
         return Shown(
             number=place + 1,
             label=self.labels[place],
@@ -168,6 +274,8 @@ class _Account:
     def _neighbour(self, name: str, place: int) -> int | None:
         if RULES[name].arity in (2, 3):
             return place  # numbers count from 1: the slot before
+        if name == "rhythm":
+            return place
         if name == "again":
             shot = self.cut.slots[place].shot
             earlier = [n for n, slot in enumerate(self.cut.slots[:place], start=1) if slot.shot == shot]
@@ -175,39 +283,81 @@ class _Account:
         return None
 
     def _others(self, place: int) -> tuple[Other, ...]:
-        shots = self.cut.library.shots
+        """What else the slot could show: its alternates, and what costs least by itself; cheapest first."""
+        slot = self.cut.slots[place]
+        states = list(self.model.others(place)) if self.model is not None else []
+        taken: set[int] = set()
         out = []
-        for number, other in enumerate(self.cut.slots[place].alternates, start=1):
-            shot = shots.get(other.shot)
-            if shot is None:
+        for number, alternate in enumerate(slot.alternates, start=1):
+            same = [one for one in states if one.choice.picture.shot == alternate.shot]
+            near = min(
+                same, key=lambda one: abs(one.choice.picture.span.start - alternate.span.start), default=None
+            )
+            if near is not None:
+                taken |= {one.state for one in same}
+                out.append(self._priced(place, number, near))
+            elif alternate.shot in self.shots:
+                shot = self.shots[alternate.shot]
+                out.append(self._other(number, shot, alternate.span, alternate.match, ""))
+        shown = {slot.shot, *(alternate.shot for alternate in slot.alternates)}
+        for one in states:
+            if len(out) >= len(slot.alternates) + CHEAP:
+                break
+            shot_id = one.choice.picture.shot
+            if one.state in taken or shot_id in shown or self._clash(place, one.state):
                 continue
-            used = next(
-                (
-                    self.labels[n]
-                    for n, slot in enumerate(self.cut.slots)
-                    if n != place
-                    and slot.shot == other.shot
-                    and slot.span is not None
-                    and slot.span.overlaps(other.span)
-                ),
-                "",
-            )
-            out.append(
-                Other(
-                    number=number,
-                    shot=other.shot,
-                    file=self.scene.files.get(shot.media, ""),
-                    start=float(other.span.start),
-                    end=float(other.span.end),
-                    match=other.match,
-                    look=look_words(shot.look),
-                    used=used,
-                    difference=None,
-                    rules={},
-                    resolved=None,
-                )
-            )
-        return tuple(out)
+            shown.add(shot_id)
+            out.append(self._priced(place, 0, one))
+        return tuple(sorted(out, key=lambda o: (o.difference is None, o.difference or 0.0, -o.match, o.shot)))
+
+    def _clash(self, place: int, state: int) -> str:
+        """Label of a slot that shows the same footage already, else empty."""
+        assert self.model is not None
+        return next((self.labels[n] for n in self.model.clashes(place, state)), "")
+
+    def _priced(self, place: int, number: int, one: Possible) -> Other:
+        """An exchange, with what it changes."""
+        assert self.model is not None
+        answer, used = self.model.replaced(place, one.state), self._clash(place, one.state)
+        # At the length that it would have here, which need not be the one that suits it best.
+        choice = self.model.shown(answer)[place][2] or one.choice
+        picture = choice.picture
+        other = self._other(number, choice.candidate.shot, picture.span, picture.match, used)
+        if not used:
+            after = _totals(self.model.costs(answer))
+            rules = {name: after.get(name, 0.0) - self.now.get(name, 0.0) for name in RULES}
+            rules = {name: value for name, value in rules.items() if abs(value) > TINY}
+            other = replace(other, difference=sum(rules.values()), rules=rules)
+        return replace(other, resolved=self._resolved(place, one.state)) if self.follow else other
+
+    def _other(self, number: int, shot: Shot, span: Span, match: float, used: str) -> Other:
+        return Other(
+            number=number,
+            shot=shot.id,
+            file=self.scene.files.get(shot.media, ""),
+            start=float(span.start),
+            end=float(span.end),
+            match=match,
+            look=look_words(shot.look),
+            used=used,
+            difference=None,
+            rules={},
+            resolved=None,
+        )
+
+    def _resolved(self, place: int, state: int) -> Resolved | None:
+        """What changes if the slot shows that and the rest may follow."""
+        assert self.model is not None
+        found = self.model.forced(place, state, time_limit=FOLLOW_SECONDS)
+        if found is None:
+            return None
+        return Resolved(
+            difference=found.objective,
+            least=min(found.bound, found.objective),
+            proven=found.exact,
+            rules=dict(found.rules),
+            moved=tuple(self.labels[n] for n in found.moved),
+        )
 
     def _instead(self, place: int, others: Sequence[Other]) -> str:
         """Why a picture that matches better is not shown."""
@@ -224,7 +374,7 @@ class _Account:
             return f"{head}, but cannot take its place as it stands"
         if best.difference < 0:
             return f"{head} and would cost {-best.difference:.2f} less: the optimiser ran out of time"
-        return f"{head}, but would cost {best.difference:.2f} more: {changed(best.rules)}"
+        return f"{head}, but in its place would cost {best.difference:.2f} more: {changed(best.rules)}"
 
     def _count(self, sentence: Sentence, places: Sequence[int]) -> str:
         """Why the sentence has so many pictures."""
@@ -280,79 +430,45 @@ class _Account:
         return tuple(sorted(out, key=lambda total: (not total.broken, -total.cost)))
 
     def hard(self) -> tuple[Hard, ...]:
-        """The hard rules, checked one by one."""
-        return ()
+        """The hard rules, checked one by one on the finished cut."""
+        from montage.rules.hard import HARD_RULES, Finished
+
+        cut = self.cut
+        finished = Finished(
+            slots=cut.slots,
+            script=cut.script,
+            preset=cut.preset,
+            fps=cut.fps,
+            shots=cut.library.some_shots([slot.shot for slot in cut.slots if slot.shot is not None]),
+            media=cut.library.some_media([slot.media for slot in cut.slots if slot.media is not None]),
+            taste=cut.taste,
+            total=frames_asked(cut),
+        )
+        out = []
+        for rule in HARD_RULES:
+            wrong = [
+                says if place is None else f"{self.labels[place]}: {says}"
+                for place, says in rule.check(finished)
+            ]
+            out.append(Hard(rule=rule.name, kept=not wrong, detail="; ".join(wrong) or rule.says))
+        return tuple(out)
 
 
-def _labels(cut: Cut) -> list[str]:
-    numbers = {sentence.id: sentence.number for sentence in cut.script.sentences}
-    counts: dict[str, int] = {}
-    for slot in cut.slots:
-        counts[slot.sentence] = counts.get(slot.sentence, 0) + 1
-    seen: dict[str, int] = {}
-    out = []
-    for slot in cut.slots:
-        seen[slot.sentence] = seen.get(slot.sentence, 0) + 1
-        label = f"sentence {numbers[slot.sentence]}" if slot.sentence else "title"
-        several = slot.sentence and counts[slot.sentence] > 1
-        out.append(f"{label}, picture {seen[slot.sentence]}" if several else label)
+def _model(cut: Cut) -> Model | None:
+    """The model behind the cut, None where the cut is no longer what it answered."""
+    model: Model | None = getattr(cut, "model", None)
+    if model is None:
+        return None
+    shown = [
+        None if choice is None else (choice.picture.shot, choice.frames) for _, _, choice in model.shown()
+    ]
+    slots = [None if slot.shot is None else (slot.shot, slot.frames) for slot in cut.slots]
+    return model if shown == slots else None
+
+
+def _totals(costs: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    out: dict[str, float] = {}
+    for slot in costs:
+        for name, cost in slot.items():
+            out[name] = out.get(name, 0.0) + cost
     return out
-
-
-def _scene(cut: Cut, labels: Sequence[str]) -> Scene:
-    """The cut as the rules see it."""
-    sentences = {sentence.id: sentence for sentence in cut.script.sentences}
-    pictures: list[Picture | None] = []
-    wishes: list[Wish | None] = []
-    counts: dict[str, int] = {}
-    for slot in cut.slots:
-        counts[slot.sentence] = counts.get(slot.sentence, 0) + 1
-    for slot in cut.slots:
-        sentence = sentences.get(slot.sentence)
-        shot = cut.library.shots.get(slot.shot or "")
-        pictures.append(
-            None
-            if shot is None or slot.span is None
-            else Picture(
-                shot=shot.id,
-                media=shot.media,
-                group=shot.group,
-                span=slot.span,
-                look=shot.look,
-                match=slot.match or 0.0,
-                seconds=float(slot.frames / cut.fps),
-                speed=float(slot.speed),
-            )
-        )
-        wishes.append(
-            None
-            if sentence is None
-            else Wish(
-                seconds=float(sentence.seconds) / counts[slot.sentence],
-                sentence=sentence.id,
-                paragraph=sentence.paragraph,
-                share=1 / counts[slot.sentence],
-                size=sentence.directives.size,
-                move=sentence.directives.move,
-            )
-        )
-    used = {slot.media for slot in cut.slots if slot.media is not None}
-    offered = [other.shot for slot in cut.slots for other in slot.alternates]
-    used |= {shot.media for shot in cut.library.some_shots(offered).values()}
-    named = {media.id: media.paths[0] for media in cut.library.some_media(used).values()}
-    return Scene(
-        pictures=pictures,
-        wishes=wishes,
-        film=Film(),
-        grammar=cut.preset.grammar,
-        labels=labels,
-        files=named,
-    )
-
-
-def _length(cut: Cut) -> str:
-    if cut.length is None:
-        return ""
-    asked = cut.length if isinstance(cut.length, tuple) else (cut.length, cut.length)
-    low, high = (f"{float(value):g}" for value in asked)
-    return f"{low if low == high else f'{low} to {high}'} s asked for, {float(cut.duration):.2f} s shown"

@@ -349,8 +349,8 @@ class _Board:
             lines.append(f"<b>{signed(other.difference)}</b>" + (f": {escape(why)}" if why else ""))
         if other.resolved is not None:
             found = other.resolved
-            moved = f", {len(found.moved)} other pictures change" if found.moved else ""
-            lines.append(f"{signed(found.difference)} at best{moved}")
+            moved = f" ({len(found.moved)} do)" if found.moved else " (none does)"
+            lines.append(f"{signed(found.difference)} if others may follow{moved}")
         return f"<li>{image}<span>{'<br>'.join(lines)}</span></li>"
 
 

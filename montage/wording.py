@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 
 from index.values import SHOT_SIZES, Look
 from montage.rules import Film, Grammar, Picture, Wish
+from montage.rules.looks import monochrome, night
+from montage.rules.sequences import starts
 
 __all__ = [
     "BROKEN",
     "KINDS",
     "PARTS",
+    "WORDED",
     "Scene",
     "best_words",
     "changed",
@@ -57,13 +60,13 @@ PARTS = {
 }
 """What each part of a match compares the sentence with."""
 
-BROKEN = {"match": 0.6, "sharpness": 0.75, "shot sizes": 0.7}
+BROKEN = {"match": 0.6, "motion energy": 0.75, "resolution": 0.75, "sharpness": 0.75, "shot sizes": 0.7}
 """Part of its full cost from which a rule counts as broken, where that is not ``USUALLY``: ELS to LS is no
 mistake, and soft pictures show less than shaky ones."""
 USUALLY = 0.5
-NEVER = {"brightness", "colour", "stability"}
-"""Rules that cost and are never called broken: light and tint change with every scene, and a picture other
-than the last cut's is no mistake."""
+NEVER = {"brightness", "colour", "match cut", "stability"}
+"""Rules that cost and are never called broken: light and tint change with every scene, a match cut is a
+present, and a picture other than the last cut's is no mistake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,8 +191,6 @@ def _pace(scene: Scene, picture: Picture, wish: Wish) -> str:
 
 
 def _speed(scene: Scene, picture: Picture, wish: Wish) -> str:
-    if picture.speed == 1:
-        return ""
     motion = "slow motion" if picture.speed < 1 else "fast motion"
     return f"{picture.speed:.2g}x {motion} to fill {picture.seconds:.1f} s"
 
@@ -197,6 +198,43 @@ def _speed(scene: Scene, picture: Picture, wish: Wish) -> str:
 def _stability(scene: Scene, picture: Picture, wish: Wish) -> str:
     names = dict.fromkeys(scene.files.get(shot, "another shot") for shot, _ in wish.previous)
     return f"the last cut showed {' and '.join(names)} here"
+
+
+def _tempo(scene: Scene, picture: Picture, wish: Wish) -> str:
+    return f"lasts {picture.seconds:.1f} s, the pace is {wish.pace or 0.0:.1f} s"
+
+
+def _finished_move(scene: Scene, picture: Picture, wish: Wish) -> str:
+    if picture.taken is None or picture.look.moving is None:
+        return ""
+    left = float(picture.taken.start) + picture.look.moving[1] - float(picture.span.end)
+    return f"cut {left:.1f} s before {MOVES[picture.look.move]} ends"
+
+
+def _clean_picture(scene: Scene, picture: Picture, wish: Wish) -> str:
+    return f"{picture.look.text or 0.0:.0%} of the picture lies under text"
+
+
+def _resolution(scene: Scene, picture: Picture, wish: Wish) -> str:
+    return f"{picture.lines} lines, 720 are enough"
+
+
+def _idiom_scale(scene: Scene, picture: Picture, wish: Wish) -> str:
+    asked = min(len(SHOT_SIZES) - 1, max(0, round(wish.scale or 0.0)))
+    shown = picture.look.size
+    return f"about {SHOT_SIZES[asked]} wanted, " + (f"{shown} shown" if shown else "size not known")
+
+
+def _subject(scene: Scene, picture: Picture, wish: Wish) -> str:
+    return f"shows {wish.subject} with a match of {picture.subject or 0.0:.2f}"
+
+
+def _preference(scene: Scene, picture: Picture, wish: Wish) -> str:
+    return "another shot is preferred here"
+
+
+def _speech(scene: Scene, picture: Picture, wish: Wish) -> str:
+    return f"somebody talks for {picture.look.speech or 0.0:.0%} of the shot"
 
 
 # -- two neighbours ------------------------------------------------------------------------------------------
@@ -247,6 +285,46 @@ def _variety(scene: Scene, first: Picture, second: Picture) -> str:
     return f"two pictures in a row from {scene.file(second)}"
 
 
+def _day_and_night(scene: Scene, first: Picture, second: Picture) -> str:
+    names = ["night" if night(picture.look) > 0.5 else "day" for picture in (first, second)]
+    if names[0] == names[1]:
+        return f"the hour changes: brightness {first.look.brightness:.0%}, then {second.look.brightness:.0%}"
+    return f"from {names[0]} to {names[1]} within a paragraph"
+
+
+def _black_and_white(scene: Scene, first: Picture, second: Picture) -> str:
+    grey = monochrome(first.look) > monochrome(second.look)
+    return "from black and white to colour" if grey else "from colour to black and white"
+
+
+def _screen_direction(scene: Scene, first: Picture, second: Picture) -> str:
+    return f"moves {second.look.heading} after moving {first.look.heading}"
+
+
+def _motion_energy(scene: Scene, first: Picture, second: Picture) -> str:
+    more = second.look.motion > first.look.motion
+    low, high = sorted((first.look.motion + 0.02, second.look.motion + 0.02))
+    if high < 2 * low:
+        return (
+            f"{high / low - 1:.0%} more motion than before" if more else f"{1 - low / high:.0%} less motion"
+        )
+    return f"{high / low:.0f} times {'as much motion as before' if more else 'less motion than before'}"
+
+
+def _match_cut(scene: Scene, first: Picture, second: Picture) -> str:
+    if first.media == second.media:
+        return "the same source, so nothing is carried over"
+    return "no shape or motion is carried over"
+
+
+def _unmotivated_cut(scene: Scene, first: Picture, second: Picture) -> str:
+    return f"match falls from {first.match:.2f} to {second.match:.2f} within the sentence"
+
+
+def _meaning(scene: Scene, first: Picture, second: Picture) -> str:
+    return f"{scene.file(first)} and {scene.file(second)} show different matters"
+
+
 # -- three neighbours, and the whole cut ---------------------------------------------------------------------
 
 
@@ -267,6 +345,55 @@ def _again(scene: Scene, place: int) -> str:
     return f"this shot was shown in {earlier[-1]}" if earlier else ""
 
 
+def _lengths(scene: Scene, place: int) -> list[float]:
+    """Seconds of up to three pictures before this one and of this, back to a gap or a title."""
+    out: list[float] = []
+    for picture in reversed(scene.pictures[max(0, place - 3) : place + 1]):
+        if picture is None:
+            break
+        out.insert(0, picture.seconds)
+    return out
+
+
+def _three_long_ones(scene: Scene, place: int) -> str:
+    return "the third long picture in a row: " + _seconds(_lengths(scene, place)[-3:])
+
+
+def _metronome(scene: Scene, place: int) -> str:
+    return "three pictures of nearly one length: " + _seconds(_lengths(scene, place)[-3:])
+
+
+def _rhythm(scene: Scene, place: int) -> str:
+    *before, now = _lengths(scene, place)
+    return f"lasts {now:.1f} s after {_seconds(before)}"
+
+
+def _one_source(scene: Scene, place: int) -> str:
+    picture = scene.pictures[place]
+    if picture is None:
+        return ""
+    count = sum(other is not None and other.media == picture.media for other in scene.pictures[: place + 1])
+    return f"picture number {count} from {scene.file(picture)}"
+
+
+def _beats(scene: Scene, place: int) -> str:
+    start = starts(scene.pictures, scene.wishes, scene.film)[place]
+    if start is None or not scene.film.beats:
+        return ""
+    away = min(abs(start - beat) for beat in scene.film.beats)
+    return f"cut {away * 1000:.0f} ms away from the beat"
+
+
+def _words(scene: Scene, place: int) -> str:
+    start = starts(scene.pictures, scene.wishes, scene.film)[place]
+    inside = start is not None and any(first < start < last for first, last in scene.film.words)
+    return "cut inside a word" if inside else "cut with under 30 ms of air beside a word"
+
+
+def _seconds(lengths: Sequence[float]) -> str:
+    return ", ".join(f"{length:.1f}" for length in lengths) + " s"
+
+
 _Alone = Callable[[Scene, Picture, Wish], str]
 _Pair = Callable[[Scene, Picture, Picture], str]
 _Whole = Callable[[Scene, int], str]
@@ -281,6 +408,14 @@ _ALONE: Mapping[str, _Alone] = {
     "pace": _pace,
     "speed": _speed,
     "stability": _stability,
+    "tempo": _tempo,
+    "finished move": _finished_move,
+    "clean picture": _clean_picture,
+    "resolution": _resolution,
+    "idiom scale": _idiom_scale,
+    "subject": _subject,
+    "preference": _preference,
+    "speech": _speech,
 }
 _PAIRS: Mapping[str, _Pair] = {
     "jump cut": _jump_cut,
@@ -290,5 +425,23 @@ _PAIRS: Mapping[str, _Pair] = {
     "colour": _colour,
     "brightness": _brightness,
     "variety": _variety,
+    "day and night": _day_and_night,
+    "black and white": _black_and_white,
+    "screen direction": _screen_direction,
+    "motion energy": _motion_energy,
+    "match cut": _match_cut,
+    "unmotivated cut": _unmotivated_cut,
+    "meaning": _meaning,
 }
-_WHOLE: Mapping[str, _Whole] = {"three of a source": _three_of_a_source, "again": _again}
+_WHOLE: Mapping[str, _Whole] = {
+    "three of a source": _three_of_a_source,
+    "three long ones": _three_long_ones,
+    "metronome": _metronome,
+    "again": _again,
+    "one source": _one_source,
+    "rhythm": _rhythm,
+    "beats": _beats,
+    "words": _words,
+}
+WORDED = frozenset({*_ALONE, *_PAIRS, *_WHOLE})
+"""Rules whose facts have words; of others, what the rule says stands alone."""

@@ -160,9 +160,9 @@ def _show_slot(told: Explanation, slot: Shown, account: SentenceAccount, output:
     if slot.others:
         output.line("")
         output.table(
-            ["", "instead", "match", "alone", "mostly", "at best", "then also change"],
+            ["", "instead", "match", "alone", "mostly", "others follow", "which"],
             [_other_row(other) for other in slot.others],
-            right="match,alone,at best",
+            right="match,alone",
         )
 
 
@@ -174,7 +174,7 @@ def _other_row(other: Other) -> tuple[str, ...]:
         alone, mostly = signed(other.difference), changed(other.rules)
     best, moved = "", ""
     if other.resolved is not None:
-        exact = "" if other.resolved.proven else f" (or {signed(other.resolved.least)})"
-        best, moved = signed(other.resolved.difference) + exact, ", ".join(other.resolved.moved)
+        exact = "" if other.resolved.proven else f", not under {signed(other.resolved.least)}"
+        best, moved = signed(other.resolved.difference) + exact, ", ".join(other.resolved.moved) or "none"
     where = f"{other.file} {other.start:.2f}-{other.end:.2f}"
     return str(other.number or ""), where, f"{other.match:.2f}", alone, mostly, best, moved

@@ -72,7 +72,7 @@ def cut(sample_index: Path) -> Cut:
 def decoded(jpeg: bytes) -> NDArray[np.int64]:
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
-    return image.astype(np.int64)
+    return np.asarray(image, np.int64)
 
 
 def assert_alone(text: str, page: Page) -> None:
