@@ -182,7 +182,7 @@ def drawn(rule: str) -> str:
         out.append(f'<text x="6" y="{top + 40}" font-size="20" fill="{colour}">{mark}</text>')
         left = 30.0
         for number, frame in enumerate(strip):
-            out += _frame(frame, left, top, f"c{top}-{number}", colour)
+            out += _frame(frame, left, top, f"{rule.replace(' ', '-')}-{top}-{number}", colour)
             left += _width(frame) + 4
     return "\n".join([*out, "</svg>"]) + "\n"
 
@@ -236,15 +236,14 @@ def _figure(frame: Frame, x: float, top: int, width: float, left: float) -> list
             if frame.size in ("ELS", "LS")
             else top + 22 - head * 0.4
         )
+        middle, neck, wide, ink = y + head, y + 2 * head, head * 1.5, frame.ink
         out.append(
-            f'<ellipse cx="{x:g}" cy="{y + head:.1f}" rx="{head * 0.8:.1f}" ry="{head:.1f}" fill="{frame.ink}"/>'
+            f'<ellipse cx="{x:g}" cy="{middle:.1f}" rx="{head * 0.8:.1f}" ry="{head:.1f}" fill="{ink}"/>'
         )
-        shoulders = y + 2 * head
         out.append(
-            f'<path d="M{x - head * 1.5:.1f} {shoulders + head * 5:.1f} Q{x - head * 1.6:.1f} {shoulders:.1f} '
-            f"{x:.1f} {shoulders:.1f} Q{x + head * 1.6:.1f} {shoulders:.1f} {x + head * 1.5:.1f} "
-            f'{shoulders + head * 5:.1f} L{x + head:.1f} {y + tall:.1f} L{x - head:.1f} {y + tall:.1f} Z" '
-            f'fill="{frame.ink}"/>'
+            f'<path d="M{x - wide:.1f} {neck + 5 * head:.1f} Q{x - wide:.1f} {neck:.1f} {x:.1f} {neck:.1f} '
+            f"Q{x + wide:.1f} {neck:.1f} {x + wide:.1f} {neck + 5 * head:.1f} "
+            f'L{x + head:.1f} {y + tall:.1f} L{x - head:.1f} {y + tall:.1f} Z" fill="{frame.ink}"/>'
         )
     else:
         out.append(
