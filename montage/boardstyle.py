@@ -58,20 +58,21 @@ margin-right:4px}
 padding:18px 0;border-bottom:1px solid var(--line);scroll-margin-top:104px;break-inside:avoid}
 .board .says{font-size:16px;line-height:1.4;margin-bottom:6px}
 .board .says .number{color:var(--soft);font-weight:600;margin-right:6px}
-.board .slot{margin-bottom:16px;scroll-margin-top:104px}
+.board .slot{margin-bottom:18px;scroll-margin-top:104px;display:grid;gap:0 22px;
+grid-template-columns:minmax(0,1fr) 236px;grid-template-rows:auto 1fr}
 .board .slot:last-child{margin-bottom:0}
-.board .top{display:flex;flex-wrap:wrap;gap:8px 16px;align-items:flex-start}
 .board .strip{display:flex;gap:2px;background:#0b0c0d;padding:4px;border-radius:5px;max-width:100%;
-flex:0 1 auto;min-width:0}
+justify-self:start;min-width:0}
 .board .strip img{display:block;height:92px;width:auto;min-width:0;flex:0 1 auto;object-fit:contain}
-.board .meta{flex:1 1 190px;font-size:13px;min-width:180px}
+.board .meta{font-size:13px;grid-column:2;grid-row:1/3}
+.board .reasons{grid-column:1}
 .board .meta b{font-weight:600}
 .board .match{display:grid;grid-template-columns:auto 1fr auto;gap:1px 8px;align-items:center;font-size:12px;
 margin:4px 0 6px;max-width:330px}
 .board .track{height:7px;border-radius:4px;background:var(--line);overflow:hidden}
 .board .fill{height:100%;background:var(--accent);border-radius:4px}
 .board .whole{font-weight:600;font-size:13px}.board .whole+.track{height:9px}
-.board .below{display:grid;grid-template-columns:minmax(0,5fr) minmax(0,6fr);gap:10px 26px;margin-top:10px}
+.board .below{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:10px 26px;margin-top:10px}
 .board .costs{list-style:none;margin:0;padding:0;font-size:13px}
 .board .costs li{display:grid;grid-template-columns:46px minmax(0,1fr);gap:8px;padding:1px 0}
 .board .costs .n{text-align:right}
@@ -79,7 +80,7 @@ margin:4px 0 6px;max-width:330px}
 .board .costs li.broken b{color:var(--bad)}
 .board .minor{font-size:12px;color:var(--soft);margin-top:2px}
 .board .others{list-style:none;margin:0;padding:0;display:grid;gap:6px;
-grid-template-columns:repeat(auto-fill,minmax(250px,1fr))}
+grid-template-columns:repeat(auto-fill,minmax(240px,1fr))}
 .board .others li{display:grid;grid-template-columns:88px minmax(0,1fr);gap:9px;font-size:12px;
 line-height:1.35}
 .board .others img{display:block;width:88px;height:50px;object-fit:contain;background:#0b0c0d;
@@ -87,6 +88,7 @@ border-radius:3px}
 .board .others b{font-weight:600}
 .board .note{font-size:13px;background:var(--panel);border-radius:5px;padding:6px 10px;margin-top:8px}
 .board .facts .bad{font-weight:600}
+.board .nothing,.board .card{justify-self:start}
 .board .nothing{display:flex;align-items:center;justify-content:center;min-height:92px;padding:8px 22px;
 border:2px dashed var(--bad);color:var(--bad);border-radius:5px;font-weight:600}
 .board .card{display:flex;align-items:center;justify-content:center;min-height:92px;padding:8px 22px;
@@ -94,7 +96,8 @@ background:#101215;color:#fff;border:1px solid var(--line);
 border-radius:5px;font-weight:600;text-align:center}
 @media screen and (max-width:860px){.board{padding:16px 12px 40px}
 .board article{grid-template-columns:minmax(0,1fr)}
-.board .below{grid-template-columns:minmax(0,1fr)}.board .strip{width:100%}
+.board .below,.board .slot{grid-template-columns:minmax(0,1fr)}.board .strip{width:100%}
+.board .slot{grid-template-rows:none}.board .meta{grid-column:1;grid-row:auto;margin-top:6px}
 .board .strip img{height:auto;flex:1 1 0}.board .bar{height:28px}.board .bar a{line-height:28px}
 .board .wide{display:none}
 .board .breaches,.board .breaches tbody,.board .breaches tr,.board .breaches td{display:block;border:0;

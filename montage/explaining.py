@@ -392,14 +392,17 @@ class _Account:
                 return f"one picture, held {seconds:g} s as the script asks"
             if seconds > preset.maximum:
                 return f"one picture: more would not pay, though {seconds:.1f} s were asked for"
-            return f"one picture of {shown:.1f} s: near the pace of {float(preset.pace):g} s"
+            if seconds / 2 < preset.minimum:
+                least = f"{float(preset.minimum):g} s, the least for a picture"
+                return f"one picture: two of {seconds / 2:.1f} s would be shorter than {least}"
+            return f"one picture of {shown:.1f} s costs least; the pace is {float(preset.pace):g} s"
         each = shown / count
         if seconds > preset.maximum:
             return (
                 f"{count} pictures of about {each:.1f} s: one lasts {float(preset.maximum):g} s at most, and "
                 f"{seconds:.1f} s were asked for"
             )
-        return f"{count} pictures of about {each:.1f} s: the pace is {float(preset.pace):g} s"
+        return f"{count} pictures of about {each:.1f} s cost least; the pace is {float(preset.pace):g} s"
 
     def rules(self) -> tuple[RuleTotal, ...]:
         """Every rule that costs something in the whole cut: broken ones first, then by cost."""

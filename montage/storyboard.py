@@ -256,7 +256,7 @@ class _Board:
             below = f'<div class="below">{self._costs(slot)}{self._others(slot)}</div>'
         return (
             f'<section class="slot" id="{self.prefix}slot-{slot.number}" aria-label="{escape(slot.label)}">'
-            f'<div class="top">{self._strip(slot)}{self._meta(slot)}</div>{self._notes(slot)}{below}'
+            f'{self._strip(slot)}{self._meta(slot)}<div class="reasons">{self._notes(slot)}{below}</div>'
             "</section>"
         )
 
