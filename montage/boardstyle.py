@@ -62,7 +62,7 @@ padding:18px 0;border-bottom:1px solid var(--line);scroll-margin-top:104px;break
 grid-template-columns:minmax(0,1fr) 236px;grid-template-rows:auto 1fr}
 .board .slot:last-child{margin-bottom:0}
 .board .strip{display:flex;gap:2px;background:#0b0c0d;padding:4px;border-radius:5px;max-width:100%;
-justify-self:start;min-width:0}
+justify-self:start;align-self:start;min-width:0}
 .board .strip img{display:block;height:92px;width:auto;min-width:0;flex:0 1 auto;object-fit:contain}
 .board .meta{font-size:13px;grid-column:2;grid-row:1/3}
 .board .reasons{grid-column:1}
@@ -88,7 +88,7 @@ border-radius:3px}
 .board .others b{font-weight:600}
 .board .note{font-size:13px;background:var(--panel);border-radius:5px;padding:6px 10px;margin-top:8px}
 .board .facts .bad{font-weight:600}
-.board .nothing,.board .card{justify-self:start}
+.board .nothing,.board .card{justify-self:start;align-self:start}
 .board .nothing{display:flex;align-items:center;justify-content:center;min-height:92px;padding:8px 22px;
 border:2px dashed var(--bad);color:var(--bad);border-radius:5px;font-weight:600}
 .board .card{display:flex;align-items:center;justify-content:center;min-height:92px;padding:8px 22px;
@@ -115,8 +115,9 @@ border-bottom:1px solid var(--line)}
 .board .slot{break-inside:avoid}.board article{grid-template-columns:38mm minmax(0,1fr);gap:2px 16px;
 padding:9px 0}
 .board .says{font-size:10pt}.board table,.board summary{font-size:9pt}
-.board .strip{padding:2px}.board .strip img{height:46px}.board .meta{flex-basis:120px;min-width:120px;
-font-size:8pt}
+.board .strip{padding:2px}.board .strip img{height:46px}.board .meta{font-size:8pt;grid-row:1}
+.board .slot{grid-template-columns:auto minmax(46mm,1fr);gap:0 12px}.board .reasons{grid-column:1/3}
+.board .others{gap:4px 10px}
 .board .below{gap:6px 16px;margin-top:6px}.board .costs,.board .note{font-size:8pt}
 .board .match,.board .minor,.board .others li,.board th{font-size:7.5pt}
 .board .whole,.board h3{font-size:8pt}.board .nothing,.board .card{min-height:50px}
