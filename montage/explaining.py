@@ -427,7 +427,7 @@ class _Account:
                     cost=total,
                     share=total / self.cut.objective if self.cut.objective > 0 else 0.0,
                     covered=rule.bounded,
-                    broken=tuple((label, cost.fact) for cost, label in broken),
+                    broken=tuple((label, cost.fact or rule.says) for cost, label in broken),
                 )
             )
         return tuple(sorted(out, key=lambda total: (not total.broken, -total.cost)))

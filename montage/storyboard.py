@@ -205,7 +205,7 @@ class _Board:
         if uncovered:
             out += (
                 f'<p class="minor">What is proven about the cut leaves out {escape(", ".join(uncovered))}: '
-                "they look at more than two neighbours.</p>"
+                "such rules look at more than two neighbours.</p>"
             )
         return f"{out}</details>{self._hard()}"
 
