@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from index.library import Library
     from montage.explanation import Explanation
+    from montage.model import Model
     from montage.presets import Preset
+    from montage.rules import Film
     from montage.script import Script
 
 __all__ = ["Choice", "Cut", "Taste"]
@@ -53,6 +55,12 @@ class Cut:
     kept: tuple[int, int] | None = None
     """(how many, of how many) pictures of the cut before kept their shot, changed sentences left out; None
     for a first cut."""
+    narration: Mapping[str, Fraction] = field(default_factory=dict)
+    """Sentence id to the seconds of its voice."""
+    film: Film | None = None
+    """Beats and words that cuts should keep to."""
+    model: Model | None = field(default=None, compare=False, repr=False)
+    """What else could be shown, and at what cost; None for a cut that was not just planned."""
     library: Library = field(compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -384,6 +392,9 @@ class Cut:
             taste=taste,
             seed=self.seed,
             time_limit=self.time_limit,
+            length=self.length,
+            narration=self.narration,
+            film=self.film,
         )
 
     def explain(self, sentence: int | str | None = None, *, follow: bool | None = None) -> Explanation:

@@ -1,28 +1,35 @@
-"""Fitting: how long a slot should be, which part of a shot fills it, at which speed, and which parts exclude
-each other."""
+"""Fitting: how many pictures show a sentence, which part of a shot fills one, for how long, at which speed,
+and which parts exclude each other."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from index.base import Span
 from montage.presets import Preset
-from montage.rules import Picture
-from montage.values import Candidate, Sentence
+from montage.rules import Picture, Wish, slot_costs
+from montage.values import Candidate
 
 __all__ = [
     "CELL_SECONDS",
     "GUARD_FRAMES",
     "LEAST_SECONDS",
     "NEARLY",
+    "Anchor",
     "Cells",
     "Choice",
+    "Offer",
+    "best_choice",
+    "counts",
     "fit",
-    "slot_seconds",
-    "split",
+    "length_costs",
 ]
 
 GUARD_FRAMES = 3
@@ -33,13 +40,45 @@ LEAST_SECONDS = Fraction(1, 2)
 """Less of a shot than this is no picture."""
 CELL_SECONDS = 2
 """Length of a use cell: spans that overlap always share one, spans of one take this far apart never do."""
-MOST_SLOTS = 4
-"""Most slots that one sentence is split into."""
-
-SHORT_SLOTS = 3
-"""Most slots for a sentence because its shots are too short, unless its length alone asks for more."""
 NEARLY = Fraction(9, 10)
 """A sentence that is shown for this share of the time asked for is shown long enough."""
+QUICKEST = Fraction(1, 2)
+"""A sentence is not split into pictures shorter than this share of the preset's pace."""
+
+Anchor = Literal["middle", "start", "end"]
+"""What of a picture stays where it is when its length changes: the middle of what matches, the start of a
+span that was named, or the end of a camera move."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A candidate, and what else the rules see of it."""
+
+    candidate: Candidate
+    rate: Fraction | None = None
+    """The media's frame rate, None where it varies."""
+    lines: int = 0
+    subject: float | None = None
+    preferred: bool = False
+    exact: bool = False
+    """Whether its span was named to the frame: the picture keeps within it and begins at its start."""
+    whole: bool = False
+    """Whether it is a generated take, whose file is played from its first frame at its own speed."""
+    anchor: Anchor = "middle"
+
+    @property
+    def room(self) -> tuple[Fraction, Fraction]:
+        """What of its source may be shown: all of the shot but for the guard, or the span that was named."""
+        span = self.candidate.shot.span
+        if self.exact:
+            return self.candidate.span.start, self.candidate.span.end
+        guard = GUARD_FRAMES / (self.rate or GUARD_RATE)
+        return span.start + guard, span.end - guard
+
+    def most(self, fps: Fraction, preset: Preset) -> int:
+        """Frames of film that it can fill, slowed down as far as the preset allows."""
+        low, high = self.room
+        return max(0, math.floor((high - low) / preset.slowest * fps))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,60 +92,43 @@ class Choice:
     speed: Fraction
     exact: bool = False
     """Whether its span was named to the frame."""
+    why: str = ""
 
 
-def slot_seconds(sentence: Sentence, preset: Preset, shots: int, *, pinned: bool) -> tuple[Fraction, int]:
-    """(seconds of a slot, number of slots) for a sentence that has ``shots`` different shots to show.
+def counts(seconds: Fraction, preset: Preset, shots: int) -> tuple[int, ...]:
+    """How many pictures a sentence of ``seconds`` with ``shots`` different shots may have, fewest first.
 
-    A sentence longer than the preset's maximum is split into equal slots of about the preset's pace, as far
-    as there are shots. ``[hold]`` and a pin mean one picture, where one shot is long enough.
+    One, and as many as ``preset.slots`` as long as their parts of the sentence are no shorter than the
+    preset's shortest and half its pace; more only where the sentence is too long for that, never more than
+    there are shots. Fewer than its length asks for are better than a gap, so they are allowed too.
     """
-    directives = sentence.directives
-    if directives.hold is not None:
-        return directives.hold, 1
-    seconds = max(preset.minimum, sentence.seconds)
-    if seconds <= preset.maximum:
-        return seconds, 1
-    if pinned or shots <= 1:
-        return preset.maximum, 1
-    fewest = math.ceil(seconds / preset.maximum)
-    count = min(max(fewest, round(seconds / preset.pace)), shots, max(fewest, MOST_SLOTS))
-    return min(preset.maximum, seconds / count), count
+    needed = max(1, math.ceil(seconds / preset.maximum))
+    shortest = max(preset.minimum, QUICKEST * preset.pace)
+    return tuple(
+        n
+        for n in range(1, max(needed, preset.slots) + 1)
+        if n == 1 or (n <= shots and (n <= needed or seconds / n >= shortest))
+    )
 
 
-def fit(
-    candidate: Candidate,
-    frames: int,
-    fps: Fraction,
-    preset: Preset,
-    *,
-    rate: Fraction | None,
-    exact: bool = False,
-    whole: bool = False,
-) -> Choice | None:
-    """Place ``frames`` frames of film around the middle of the candidate's span, within its shot.
+def fit(offer: Offer, frames: int, fps: Fraction, preset: Preset) -> Choice | None:
+    """Place ``frames`` frames of film in what an offer may show.
 
-    ``rate`` is the media's frame rate, None where it varies. A shot that is too short is slowed down as far
-    as the preset allows, then the slot is shortened; below half a second there is no choice and None is
-    returned. ``exact`` keeps to the candidate's span and begins at its start.
-
-    ``whole`` is for a generated take, whose file is played from its first frame at its own speed: however
-    short, it is shown from 0 for exactly ``frames``, and one that is over half a frame too short is None,
-    so that another is made.
+    A shot that is too short is slowed down as far as the preset allows, then the slot is shortened; below
+    half a second there is no choice and None is returned. A generated take is shown from 0 for exactly
+    ``frames``, and one that is over half a frame too short is None, so that another is made.
     """
+    candidate = offer.candidate
     shot = candidate.shot
-    frame = 1 / (rate or GUARD_RATE)
+    frame = 1 / (offer.rate or GUARD_RATE)
     speed = Fraction(1)
-    if whole:
+    if offer.whole:
         # The clock of a take's container may be off by a tick.
         if shot.span.seconds < (frames - Fraction(1, 2)) / fps:
             return None
         start, needed = Fraction(0), frames / fps
     else:
-        if exact:
-            low, high = candidate.span.start, candidate.span.end
-        else:
-            low, high = shot.span.start + GUARD_FRAMES * frame, shot.span.end - GUARD_FRAMES * frame
+        low, high = offer.room
         room = high - low
         if room < LEAST_SECONDS:
             return None
@@ -117,26 +139,108 @@ def fit(
             return None
         needed = min(room, frames / fps * speed)
         start = low
-        if not exact:
-            start = min(max(low, candidate.span.middle - needed / 2), high - needed)
+        if offer.anchor != "start" and not offer.exact:
+            start = min(max(low, _begin(offer, needed)), high - needed)
             start = low + math.floor((start - low) / frame) * frame  # on the source's own frames
-    span = Span(start, start + needed)
     return Choice(
         candidate=candidate,
         picture=Picture(
             shot=shot.id,
             media=shot.media,
             group=shot.group,
-            span=span,
+            span=Span(start, start + needed),
             look=shot.look,
             match=candidate.match,
             seconds=float(frames / fps),
             speed=float(speed),
+            taken=shot.span,
+            lines=offer.lines,
+            subject=offer.subject,
+            preferred=offer.preferred,
         ),
         frames=frames,
         speed=speed,
-        exact=exact,
+        exact=offer.exact,
+        why=candidate.why,
     )
+
+
+def _begin(offer: Offer, needed: Fraction) -> Fraction:
+    shot = offer.candidate.shot
+    if offer.anchor == "end" and shot.look.moving is not None:
+        return shot.span.start + Fraction(shot.look.moving[1]).limit_denominator(1000) - needed
+    return offer.candidate.span.middle - needed / 2
+
+
+def best_choice(
+    offer: Offer, target: Fraction, wish: Wish, weights: dict[str, float], fps: Fraction, preset: Preset
+) -> Choice | None:
+    """The offer at the length that costs least by the slot's own rules, within the preset's bounds.
+
+    ``target`` is the slot's share of its sentence, seconds. What pulls is the sentence's length, the preset's
+    pace, and the length of the shot: the lengths where these are in balance are tried.
+    """
+    low, high = float(min(preset.minimum, target)), float(max(preset.maximum, target))
+    room = float(offer.room[1] - offer.room[0])
+    pull_sentence, pull_pace = weights["pace"] / math.log(2) ** 2, weights["tempo"] / (4 * wish.spread**2)
+    lengths = [float(target)]
+    if wish.pace is not None and pull_sentence + pull_pace > 0:
+        wanted = pull_sentence * math.log(float(target)) + pull_pace * math.log(wish.pace)
+        lengths.append(math.exp(wanted / (pull_sentence + pull_pace)))
+    if room < max(lengths):
+        lengths += [room, room / float(preset.slowest), room / math.sqrt(float(preset.slowest))]
+    found: list[tuple[float, int, Choice]] = []
+    for seconds in lengths:
+        frames = max(1, round(min(max(seconds, low), high) * fps))
+        if seconds == room:
+            frames = max(1, min(frames, math.floor(room * float(fps) + 1e-9)))
+        choice = fit(offer, frames, fps, preset)
+        if choice is not None:
+            cost = sum(slot_costs(choice.picture, wish, weights).values())
+            found.append((cost, abs(choice.frames - round(target * fps)), choice))
+    return min(found, key=lambda entry: entry[:2])[2] if found else None
+
+
+def length_costs(
+    offer: Offer,
+    choice: Choice,
+    least: int,
+    most: int,
+    wish: Wish,
+    weights: dict[str, float],
+    fps: Fraction,
+    preset: Preset,
+) -> NDArray[np.float64]:
+    """(most - least + 1,) cost of the rules that look at a slot's length, for every length in frames.
+
+    Infinite where the shot is too short. The same as by the rules themselves, but that a picture's start is
+    not yet moved to a frame of its source, which can only cost more.
+    """
+    frames = np.arange(least, most + 1)
+    seconds = frames / float(fps)
+    room = float(offer.room[1] - offer.room[0])
+    speed = np.where(seconds <= room, 1.0, np.floor(room * 100 / seconds) / 100)
+    out = weights["pace"] * np.clip(np.log2(seconds / wish.seconds) ** 2, 0, 1)
+    if wish.pace is not None:
+        out += weights["tempo"] * np.clip((np.log(seconds / wish.pace) / (2 * wish.spread)) ** 2, 0, 1)
+    out += weights["speed"] * np.clip((np.log2(np.maximum(speed, 1e-9)) / math.log2(0.8)) ** 2, 0, 1)
+    moving = choice.picture.look.moving
+    if moving is not None and moving[1] > moving[0]:
+        first = float(choice.candidate.shot.span.start)
+        begin, end = first + moving[0], first + moving[1]
+        low, high = (float(side) for side in offer.room)
+        needed = np.minimum(room, seconds * speed)
+        start = np.full(len(frames), low)
+        if not offer.exact and offer.anchor != "start":
+            middle = float(offer.candidate.span.middle)
+            wanted = end - needed if offer.anchor == "end" else middle - needed / 2
+            start = np.minimum(np.maximum(low, wanted), high - needed)
+        stop = start + needed
+        left = np.clip((end - stop) / (end - begin), 0, 1)
+        out += weights["finished move"] * np.where(stop <= begin, 0.0, left)
+    out = out * wish.share
+    priced: NDArray[np.float64] = np.where(speed < float(preset.slowest) - 1e-9, np.inf, out)
+    return priced
 
 
 class Cells:
@@ -144,7 +248,8 @@ class Cells:
 
     Cells belong to a shot and are ``CELL_SECONDS`` long. Where several shots of a near-duplicate group are
     among the choices, the whole group is one cell. A span that was named to the frame has a cell of its
-    own, which whatever overlaps it takes too: two such spans may touch.
+    own, which whatever overlaps it takes too: two such spans may touch. Besides, every choice takes a cell
+    for its shot, which may be taken again at a cost (``again``).
     """
 
     def __init__(self, choices: Iterable[Choice]) -> None:
@@ -160,7 +265,7 @@ class Cells:
         self._numbers: dict[tuple[str, int], int] = {}
 
     def of(self, choice: Choice) -> list[int]:
-        """The cells that a choice takes."""
+        """The cells that a choice takes and nothing else may take."""
         picture = choice.picture
         shared = picture.group in self._shared and not choice.exact
         keys = [
@@ -175,51 +280,19 @@ class Cells:
             first = int(picture.span.start // CELL_SECONDS)
             last = -int(-picture.span.end // CELL_SECONDS)
             keys += [("shot " + picture.shot, number) for number in range(first, last)]
-        return [self._numbers.setdefault(key, len(self._numbers)) for key in keys]
+        return [self._number(key) for key in keys]
 
+    def again(self, choice: Choice) -> int:
+        """The cell that each further use of its shot pays for."""
+        return self._number(("again " + choice.picture.shot, 0))
 
-def split(
-    sentence: Sentence,
-    preset: Preset,
-    fps: Fraction,
-    shots: int,
-    fitted: Callable[[int], tuple[Choice, ...]],
-    *,
-    takes: Container[str] = (),
-) -> tuple[int, int, tuple[Choice, ...]]:
-    """(frames of a slot, number of slots, choices for each) of a sentence with at most ``shots`` shots.
+    def _number(self, key: tuple[str, int]) -> int:
+        return self._numbers.setdefault(key, len(self._numbers))
 
-    ``fitted`` gives the choices for slots of so many frames. No more slots are made than there are shots
-    that fit. Where even the longest shots are too short for the sentence, it gets more slots, up to
-    ``SHORT_SLOTS``, as long as that makes it longer. ``takes`` are ids of shots that do not count.
-    """
-    while True:
-        seconds, count = slot_seconds(sentence, preset, shots, pinned=False)
-        frames = max(1, round(seconds * fps))
-        choices = fitted(frames)
-        left = len({choice.picture.shot for choice in choices if choice.picture.shot not in takes})
-        if count == 1 or left >= count:
-            break
-        shots = left
-    hold = sentence.directives.hold
-    total = hold or max(preset.minimum, sentence.seconds)
-    least = LEAST_SECONDS if hold else preset.minimum
-    best, longest = _longest(choices, count, takes), frames
-    for number in range(count + 1, min(SHORT_SLOTS, shots, left, int(total / least)) + 1):
-        if best >= NEARLY * total * fps:
-            break
-        each = min(longest, max(1, round(total / number * fps)))
-        more = fitted(each)
-        if (shown := _longest(more, number, takes)) > best:
-            best, frames, count, choices = shown, each, number, more
-    return frames, count, choices
-
-
-def _longest(choices: Sequence[Choice], count: int, takes: Container[str]) -> int:
-    """Frames that the longest ``count`` shots show together."""
-    frames: dict[str, int] = {}
-    for choice in choices:
-        shot = choice.picture.shot
-        if shot not in takes:
-            frames[shot] = max(frames.get(shot, 0), choice.frames)
-    return sum(sorted(frames.values())[-count:])
+    def fees(self, weight: float) -> NDArray[np.float64]:
+        """(cells,) what each further taking of a cell costs; infinite for source time."""
+        out = np.full(len(self._numbers), np.inf)
+        for (kind, _), number in self._numbers.items():
+            if kind.startswith("again "):
+                out[number] = weight
+        return out

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -261,7 +261,7 @@ def _replanned(
 ) -> Cut:
     from montage.planning import plan
 
-    return plan(
+    made = plan(
         cut.script,
         cut.library,
         cut.preset,
@@ -269,10 +269,14 @@ def _replanned(
         previous=cut,
         spliced=spliced,
         thresholds=thresholds,
+        length=cut.length,
+        narration=cut.narration,
+        film=cut.film,
         time_limit=cut.time_limit,
         seed=cut.seed,
         cancel=cancel,
     )
+    return replace(made, kept=cut.kept)  # to fill gaps is no edit of the script
 
 
 class _Filling:

@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from index.base import Span
-from index.values import Hit, Shot
-from montage.cut import Choice, Cut, Taste
+from index.base import to_seconds
+from index.values import Hit
+from montage.clock import FilmLength
+from montage.cut import Cut
+from montage.presets import Preset
 from montage.project import Project
+from montage.resolving import locked, named_shots, pins_of, subjects_of
+from montage.rules import Film
 from montage.script import Script, keep_ids, read_script
-from montage.values import Candidate, MontageError, Sentence, frame_rate
+from montage.taste import Taste, kept_shots
+from montage.values import Candidate, MontageError, Sentence, Slot, frame_rate
 
 if TYPE_CHECKING:
     from index.library import Library
     from montage.gaps import Spliced
-    from montage.presets import Preset
 
 __all__ = ["plan"]
 
-SLACK = Fraction(1, 10)
-"""Seconds that a pin may run over the end of its file: people round what their player shows."""
+Narration = Mapping[int, Fraction | float] | Mapping[str, Fraction | float] | Mapping[str, Fraction]
+"""Number or id of a sentence to the seconds of its voice."""
+
+AROUND = 5
+"""Times as many windows are looked at where a sentence has a subject that another one names."""
 
 
 def plan(
     script: Script | Path | str,
     library: Library,
-    preset: Preset | str = "documentary",
+    preset: Preset | Path | str = "documentary",
     *,
     fps: Fraction | float | str = 25,
     previous: Cut | Project | None = None,
     taste: Taste | None = None,
     thresholds: Mapping[str, float] | None = None,
     spliced: Sequence[Spliced] | None = None,
+    length: FilmLength | None = None,
+    narration: Narration | None = None,
+    film: Film | None = None,
     time_limit: float = 5.0,
     seed: int = 0,
     cancel: Callable[[], bool] | None = None,
@@ -45,76 +56,96 @@ def plan(
     Args:
         script: a script, or the path of one.
         library: where the footage comes from.
-        preset: a preset or its name.
+        preset: a preset, its name, or a preset file.
         fps: frames a second of the film.
         previous: the last cut, or the project that records it: its sentence ids, pins, bans and generated
             takes are kept, and its shots stay unless a change is worth it.
         taste: pins and bans that take the place of the previous ones.
         thresholds: sentence id to a lower match that is good enough for it.
         spliced: generated takes for gaps; those that the previous cut used, when None.
+        length: seconds that the film lasts, titles included, or (least, most) of them; None for as it comes.
+        narration: number or id of a sentence to the seconds that its voice takes; its pictures last so long.
+        film: beats of the music and words of the narration that cuts should keep to.
         time_limit: seconds that the optimiser may take; the answer is valid all the same.
         seed: same seed, same cut.
         cancel: asked now and then; true stops early with the best cut so far.
 
     Raises:
-        MontageError: if a pin names nothing in the library or contradicts another, or the script is bad.
+        MontageError: if a pin names nothing in the library, what was decided by hand contradicts itself, no
+            cut lasts as long as asked, or the script is bad.
         FootageError: if the library's encoder cannot be used.
     """
-    from index.query import Matcher
     from montage.assemble import assemble
     from montage.gaps import referenced, splice, splices_of
+    from montage.idioms import idiom_wishes
     from montage.presets import load_preset
 
     if not isinstance(script, Script):
         script = read_script(script)
-    if isinstance(preset, str):
-        preset = load_preset(preset)
+    if not isinstance(preset, Preset):
+        preset = load_preset(str(preset))
     before: tuple[tuple[str, str], ...] = ()
+    slots: tuple[Slot, ...] = ()
     if isinstance(previous, Project):
-        before = previous.sentences
+        before, slots = previous.sentences, (*previous.slots, *previous.retired_slots)
     elif previous is not None:
         before = tuple((sentence.id, sentence.text) for sentence in previous.script.sentences)
+        slots = previous.slots
     if before:
         script = keep_ids(script, before)
     if taste is None:
         taste = previous.taste if previous is not None else Taste()
-    slots = previous.slots if previous is not None else ()
     if spliced is None:
         spliced = splices_of(slots, script, library)
+    rate = frame_rate(fps)
     threshold = library.encoder.calibration.threshold
-
-    wanted = [sentence for sentence in script.sentences if not sentence.directives.skip]
-    hits = Matcher(library).candidates(
-        [sentence.text for sentence in wanted], [sentence.language for sentence in wanted], preset.candidates
-    )
-    candidates = {
-        sentence.id: tuple(_candidate(sentence, hit) for hit in found)
-        for sentence, found in zip(wanted, hits, strict=True)
-    }
+    idioms = idiom_wishes(script, preset)
+    subjects = subjects_of(script)
+    subjects |= {name: wish.subject for name, wish in idioms.items() if wish.subject}
+    candidates = _found(script, library, preset, subjects)
     spliced = [made for made in spliced if _needed(made, script, candidates, threshold)]
-    added, takes = {}, {}
+    added, takes, made_shots = {}, {}, {}
     for made_take in spliced:
         candidate = splice(made_take)
         candidates[candidate.sentence] = (*candidates.get(candidate.sentence, ()), candidate)
         added[candidate.shot.media] = made_take.media
         takes[candidate.shot.id] = (made_take.kind, made_take.take)
-    pins = _pins(script, taste, library, candidates)
-    chosen = [*candidates.values(), *pins.values()]
-    media = {**library.some_media(candidate.shot.media for few in chosen for candidate in few), **added}
+        made_shots[candidate.shot.id] = candidate.shot
+    locks = locked(script, taste)
+    voice = _voice(script, narration)
+    pins = pins_of(script, taste, library, candidates, locks)
+    shots = {
+        slot.shot: library.shots[slot.shot]
+        for slot in slots
+        if slot.sentence in locks and slot.shot is not None and slot.shot in library.shots
+    }
+    shots |= made_shots
+    shown = {candidate.shot.media for few in (*candidates.values(), *pins.values()) for candidate in few}
+    shown |= {shot.media for shot in shots.values()} - added.keys()
     pinned = {candidate.shot.id for chosen in pins.values() for candidate in chosen}
     made = assemble(
         script,
         candidates,
         preset=preset,
-        fps=frame_rate(fps),
+        fps=rate,
         threshold=threshold,
         thresholds=thresholds or {},
         previous=slots,
         bans=taste.bans | (referenced(spliced) - pinned),
+        sentence_bans=named_shots(script, "ban", taste.sentence_bans, library),
         pins=pins,
         exact_pins=[name for name, choice in taste.pins.items() if choice.span is not None],
-        media=media,
+        locks=locks,
+        shots=shots,
+        prefers=taste.prefers,
+        sentence_prefers=named_shots(script, "prefer", taste.sentence_prefers, library),
+        subjects=subjects,
+        idioms=idioms,
+        media={**library.some_media(shown - added.keys()), **added},
         takes=takes,
+        length=_frames(length, rate),
+        narration=voice,
+        film=film,
         time_limit=time_limit,
         seed=seed,
         cancel=cancel,
@@ -123,7 +154,7 @@ def plan(
         script=script,
         slots=made.slots,
         preset=preset,
-        fps=frame_rate(fps),
+        fps=rate,
         objective=made.objective,
         bound=made.bound,
         rule_totals=made.rule_totals,
@@ -131,8 +162,100 @@ def plan(
         taste=taste,
         seed=seed,
         time_limit=time_limit,
+        length=length,
+        narration=voice,
+        film=film,
+        kept=None if previous is None else _stayed(previous, before, script, taste, made.slots),
+        model=made.model,
         library=library,
     )
+
+
+def _frames(length: FilmLength | None, fps: Fraction) -> tuple[int, int] | None:
+    """Fewest and most frames of a film of so many seconds."""
+    if length is None:
+        return None
+    low, high = length if isinstance(length, tuple) else (length, length)
+    if isinstance(length, tuple):
+        return math.ceil(low * fps), max(math.ceil(low * fps), math.floor(high * fps))
+    return (round(low * fps),) * 2
+
+
+def _voice(script: Script, narration: Narration | None) -> dict[str, Fraction]:
+    """Sentence id to the seconds of its voice.
+
+    Raises:
+        MontageError: if a sentence does not exist, or takes no time.
+    """
+    names: dict[int | str, str] = {sentence.number: sentence.id for sentence in script.sentences}
+    names |= {sentence.id: sentence.id for sentence in script.sentences}
+    out = {}
+    for name, seconds in (narration or {}).items():
+        if name not in names or not seconds > 0:
+            raise MontageError(
+                f"the narration gives {float(seconds):g} s to sentence {name!r}: it needs a positive time "
+                f"for sentences 1 to {len(script.sentences)}"
+            )
+        out[names[name]] = to_seconds(seconds)
+    return out
+
+
+def _stayed(
+    previous: Cut | Project,
+    before: Sequence[tuple[str, str]],
+    script: Script,
+    taste: Taste,
+    slots: Sequence[Slot],
+) -> tuple[int, int] | None:
+    """(how many, of how many) pictures of sentences that nobody touched kept their shot."""
+    if not previous.slots:
+        return None
+    told, old = dict(before), previous.taste
+    others = {
+        sentence.id
+        for sentence in script.sentences
+        if told.get(sentence.id) == sentence.text and old.of(sentence.id) == taste.of(sentence.id)
+    }
+    return kept_shots(previous.slots, slots, others)
+
+
+def _found(
+    script: Script, library: Library, preset: Preset, subjects: Mapping[str, str]
+) -> dict[str, tuple[Candidate, ...]]:
+    """Sentence id to what the library has for it.
+
+    Where a sentence has a subject (a pronoun's, an idiom's), what shows the subject best is a candidate too,
+    and every candidate says how well it shows it.
+    """
+    from index.query import Matcher
+
+    matcher = Matcher(library)
+    wanted = [sentence for sentence in script.sentences if not sentence.directives.skip]
+    hits = matcher.candidates(
+        [sentence.text for sentence in wanted], [sentence.language for sentence in wanted], preset.candidates
+    )
+    found = dict(zip((sentence.id for sentence in wanted), hits, strict=True))
+    leaning = [sentence for sentence in wanted if sentence.id in subjects]
+    if leaning:
+        languages = [sentence.language for sentence in leaning]
+        of_subject = matcher.candidates(
+            [subjects[sentence.id] for sentence in leaning], languages, AROUND * preset.candidates
+        )
+        own = matcher.candidates(
+            [sentence.text for sentence in leaning], languages, AROUND * preset.candidates
+        )
+        for sentence, seen, more in zip(leaning, of_subject, own, strict=True):
+            best = {(hit.shot.id, hit.span) for hit in seen[: preset.candidates // 2]}
+            known = {(hit.shot.id, hit.span) for hit in found[sentence.id]}
+            added = [hit for hit in more if (hit.shot.id, hit.span) in best - known]
+            shows = {(hit.shot.id, hit.span): hit.match for hit in seen}
+            found[sentence.id] = [
+                replace(hit, parts={**hit.parts, "subject": shows.get((hit.shot.id, hit.span), 0.0)})
+                for hit in (*found[sentence.id], *added)
+            ]
+    return {
+        sentence.id: tuple(_candidate(sentence, hit) for hit in found[sentence.id]) for sentence in wanted
+    }
 
 
 def _needed(
@@ -147,80 +270,4 @@ def _needed(
 def _candidate(sentence: Sentence, hit: Hit) -> Candidate:
     return Candidate(
         sentence=sentence.id, shot=hit.shot, span=hit.span, match=hit.match, parts=hit.parts, why=hit.why
-    )
-
-
-def _pins(
-    script: Script, taste: Taste, library: Library, found: Mapping[str, Sequence[Candidate]]
-) -> dict[str, tuple[Candidate, ...]]:
-    """Sentence id to the candidates that it is pinned to: the script's own word first, then the project's."""
-    pins: dict[str, tuple[Candidate, ...]] = {}
-    for sentence in script.sentences:
-        pin = sentence.directives.pin
-        if pin is not None:
-            shots = _shots_named(pin.file, pin.span, library)
-            ends = max((library.media[shot.media].duration for shot in shots), default=Fraction(0))
-            if not shots or (pin.span is not None and pin.span.end > ends + SLACK):
-                raise MontageError(_unknown_pin(script, sentence, library))
-            span = pin.span
-        elif sentence.id in taste.pins:
-            choice: Choice = taste.pins[sentence.id]
-            if choice.shot not in library.shots:
-                raise MontageError(
-                    f"sentence {sentence.number} is pinned to shot {choice.shot}, which is no longer in the "
-                    "library: bring the footage back and run build-index, or unpin the sentence"
-                )
-            shots, span = [library.shots[choice.shot]], choice.span
-        else:
-            continue
-        pins[sentence.id] = tuple(_pinned(sentence, shot, span, found) for shot in shots)
-    return pins
-
-
-def _pinned(
-    sentence: Sentence, shot: Shot, span: Span | None, found: Mapping[str, Sequence[Candidate]]
-) -> Candidate:
-    """A pinned shot as a candidate: with the match that search gave it, where search found it too."""
-    same = [candidate for candidate in found.get(sentence.id, ()) if candidate.shot.id == shot.id]
-    best = max(same, key=lambda candidate: candidate.match, default=None)
-    part = None if span is None else shot.span.intersection(span)
-    if best is None:
-        return Candidate(
-            sentence=sentence.id, shot=shot, span=part or shot.windows[0], match=0.0, why="pinned"
-        )
-    return replace(best, span=part or best.span, why="pinned")
-
-
-def _shots_named(name: str, span: Span | None, library: Library) -> list[Shot]:
-    """The shots that a pin may mean: of a shot id, a path, a file name or its stem, within the span."""
-    if name in library.shots:
-        return [library.shots[name]]
-    wanted = name.replace("\\", "/").removeprefix("./")
-    ids = {media.id for media in library.media.values() if wanted in media.paths} or {
-        media.id
-        for media in library.media.values()
-        for path in media.paths
-        if wanted in (path.rsplit("/", 1)[-1], Path(path).stem)
-    }
-    shots = [shot for shot in library.shots.values() if shot.media in ids]
-    if span is None:
-        return shots
-    within = [shot for shot in shots if shot.span.overlaps(span)]
-    # The shot that holds most of what was asked for: a pin a frame over a boundary still means one shot.
-    return sorted(within, key=lambda shot: -_shared(shot, span))[:1]
-
-
-def _shared(shot: Shot, span: Span) -> Fraction:
-    part = shot.span.intersection(span)
-    return part.seconds if part else Fraction(0)
-
-
-def _unknown_pin(script: Script, sentence: Sentence, library: Library) -> str:
-    pin = sentence.directives.pin
-    assert pin is not None
-    place = f"{script.path or 'script'}:{sentence.line}:{sentence.column}"
-    seconds = "" if pin.span is None else f"@{float(pin.span.start):g}-{float(pin.span.end):g}"
-    return (
-        f"{place}: [pin {pin.file}{seconds}] is outside the library {library.root}: name one of its files, "
-        "and seconds within it (montage search lists them)"
     )

@@ -145,14 +145,13 @@ def planned(
     length = project.setting("length") if length is None else length
     length = None if length == "none" else length
     read = read_script(script)
-    more: dict[str, Any] = {} if length is None else {"length": film_length(length)}
     with ending_early(output) as asked:
         cut = plan(
             read,
             opened,
             chosen,
             fps=fps,
-            **more,
+            length=None if length is None else film_length(length),
             previous=project,
             seed=seed,
             time_limit=time_limit,

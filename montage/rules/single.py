@@ -228,7 +228,7 @@ SLOT_RULES = (
     Rule(name="subject", weight=0.8, arity=1, slot=subject, source=LEAKE + ": emphasise a character"),
     Rule(
         name="preference",
-        weight=0.6,
+        weight=1.5,
         arity=1,
         slot=preference,
         source="the editor's [prefer] comes before rules",

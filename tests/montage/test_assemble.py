@@ -137,8 +137,12 @@ def test_the_best_shots_are_shown_once_and_the_cut_is_proven_best() -> None:
     assert {slot.kind for slot in made.slots} == {"footage"}
     assert len({slot.shot for slot in made.slots}) == 12
     assert made.optimal
-    assert made.bound == made.objective
-    assert all(slot.frames == round(Fraction(9 * 60, 183) * 25) for slot in made.slots)
+    uncovered = sum(cost for name, cost in made.rule_totals.items() if not RULES[name].bounded)
+    # Sentences of one length would be cut like a metronome: that is mended, at a price.
+    assert made.objective - uncovered >= made.bound - 1e-6
+    assert made.bound == pytest.approx(made.objective - uncovered, rel=0.04)
+    asked = Fraction(9 * 60, 183) * 25
+    assert all(0.8 * asked <= slot.frames <= 1.3 * asked for slot in made.slots)
     assert all(slot.why == "seen" and len(slot.alternates) == 5 for slot in made.slots)
     assert all(slot.shot not in {other.shot for other in slot.alternates} for slot in made.slots)
     assert_sound(made, {shot.id: shot for shot in shots})
@@ -254,11 +258,12 @@ def test_nothing_but_skips_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("room", "frames", "speed"),
     [
-        (4.0, 74, Fraction(1)),
+        (4.0, 77, Fraction(1)),
         (2.96, 74, Fraction(1)),
-        (2.7, 74, Fraction(91, 100)),
-        (2.0, 62, Fraction(4, 5)),
-        (0.6, 18, Fraction(4, 5)),
+        (2.7, 67, Fraction(1)),
+        (2.0, 56, Fraction(89, 100)),
+        (1.0, 25, Fraction(1)),
+        (0.6, 15, Fraction(1)),
     ],
 )
 def test_short_shots_are_slowed_then_shortened(room: float, frames: int, speed: Fraction) -> None:
@@ -321,11 +326,13 @@ def test_a_long_sentence_gets_several_shots() -> None:
     script = make_script(1, length=30)  # 9.8 s
     shots = [make_shot(i) for i in range(4)]
     made = cut(script, {"s1": [candidate("s1", shot, 0.9) for shot in shots]})
-    assert len(made.slots) == 3
-    assert len({slot.shot for slot in made.slots}) == 3
-    assert abs(sum(slot.frames for slot in made.slots) - script.sentences[0].seconds * 25) <= 3
+    assert len(made.slots) > 1
+    assert len({slot.shot for slot in made.slots}) == len(made.slots)
+    asked = script.sentences[0].seconds * 25
+    assert 0.85 * asked <= sum(slot.frames for slot in made.slots) <= 1.1 * asked
     single = cut(script, {"s1": [candidate("s1", shots[0], 0.9)]})
-    assert [slot.frames for slot in single.slots] == [150]
+    assert [slot.kind for slot in single.slots] == ["footage"]
+    assert 140 <= single.slots[0].frames <= 150
 
 
 def test_a_slot_beyond_the_first_is_never_a_gap() -> None:
@@ -346,20 +353,14 @@ def test_what_a_pin_shows_is_not_counted_for_others() -> None:
     mine, other = make_shot(0, end=8), make_shot(1, end=8)
     pool = {"s1": [candidate("s1", mine, 0.9), candidate("s1", other, 0.9)]}
     made = cut(script, pool, pins={"s2": [candidate("s2", other, 0.9)]})
-    assert [(slot.sentence, slot.shot, slot.frames) for slot in made.slots] == [
-        ("s1", mine.id, 150),
-        ("s2", other.id, 150),
-    ]
+    assert [(slot.sentence, slot.shot) for slot in made.slots] == [("s1", mine.id), ("s2", other.id)]
     assert other.id not in {alternate.shot for alternate in made.slots[0].alternates}
     # Beside seconds that are pinned, the rest of the shot is free.
     long = make_shot(1, end=30)
-    pool = {"s1": [candidate("s1", mine, 0.9), candidate("s1", long, 0.9)]}
+    pool = {"s1": [candidate("s1", long, 0.9)]}
     pins = {"s2": [candidate("s2", long, 0.9, Span(Fraction(0), Fraction(2)))]}
     free = cut(script, pool, pins=pins, exact_pins=["s2"])
-    assert [slot.shot for slot in free.slots if slot.sentence == "s1"] in (
-        [mine.id, long.id],
-        [long.id, mine.id],
-    )
+    assert [slot.shot for slot in free.slots] == [long.id, long.id]
 
 
 def test_hold_is_one_picture_of_that_length() -> None:
@@ -398,7 +399,7 @@ def test_a_sentence_of_short_shots_takes_more() -> None:
     script = make_script(1, length=12)  # 3.9 s
     shots = [make_shot(i, end=Fraction("2.24")) for i in range(4)]  # 2 s each without the guards
     made = cut(script, {"s1": [candidate("s1", shot, 0.9) for shot in shots]})
-    assert [slot.frames for slot in made.slots] == [49, 49]
+    assert [slot.frames for slot in made.slots] == [50, 50]
     shared = cut(make_script(2, length=12), {
         name: [candidate(name, shot, 0.9) for shot in shots[:2]] for name in ("s1", "s2")
     })  # fmt: skip
