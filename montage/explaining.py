@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from index.base import Span
 from index.values import Shot
@@ -19,14 +19,15 @@ from montage.explanation import (
     SentenceAccount,
     Shown,
 )
-from montage.fitting import Choice
 from montage.recalled import frames_asked, labels, length_words, recalled
 from montage.rules import RULES, Film
 from montage.values import Sentence
-from montage.wording import PARTS, Scene, best_words, changed, fact, is_broken, look_words
+from montage.wording import PARTS, Scene, best_words, changed, fact, is_broken, look_words, signed
 
 if TYPE_CHECKING:
     from montage.cut import Cut
+    from montage.model import Model
+    from montage.model import Other as Possible
 
 __all__ = ["explain"]
 
@@ -40,68 +41,10 @@ BETTER = 0.005
 """A match counts as better from this difference."""
 
 
-class Possible(Protocol):
-    """Something else that a slot could show."""
-
-    @property
-    def state(self) -> int:
-        """Its number among what the slot could show."""
-
-    @property
-    def choice(self) -> Choice:
-        """The candidate, fitted to the slot."""
-
-
-class Change(Protocol):
-    """What another picture changes in the whole cut."""
-
-    @property
-    def objective(self) -> float:
-        """New objective less the old one."""
-
-    @property
-    def rules(self) -> Mapping[str, float]:
-        """The same by rule."""
-
-    @property
-    def bound(self) -> float:
-        """Whatever else changes with it, the difference is not less than this."""
-
-    @property
-    def moved(self) -> tuple[int, ...]:
-        """Other slots that change, from 0."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether the difference is proven."""
-
-
-class Model(Protocol):
-    """What explanations ask of the optimiser's model; slots count from 0."""
-
-    @property
-    def film(self) -> Film:
-        """What rules of the whole cut see besides the pictures."""
-
-    def shown(self, answer: Any = None) -> Sequence[tuple[int, Any, Choice | None]]:
-        """(layer, state with its wish, choice) of every slot of an answer."""
-
-    def costs(self, answer: Any = None) -> Sequence[Mapping[str, float]]:
-        """Cost of every rule at every slot of an answer."""
-
-    def others(self, slot: int) -> Sequence[Possible]:
-        """What else a slot could show, cheapest by itself first."""
-
-    def clashes(self, slot: int, state: int) -> Sequence[int]:
-        """Slots that use the same footage."""
-
-    def replaced(self, slot: int, state: int) -> Any:
-        """The answer with one slot showing another state."""
-
-    def forced(self, slot: int, state: int, *, time_limit: float = 1.0) -> Change | None:
-        """What changes if one slot shows another state and the rest may follow."""
-
-
+PROVEN = 1e-6
+"""A difference is proven where nothing is known to be cheaper by more than this."""
+TRIED = 3
+"""Pictures tried for each other number of pictures of a sentence."""
 NO_MODEL = "what other pictures would change is known only while the cut is as it was planned"
 
 
@@ -163,8 +106,8 @@ class _Account:
         files = {media.id: media.paths[0] for media in cut.library.some_media(used).values()}
         files |= {shot.id: files[shot.media] for shot in self.shots.values() if shot.media in files}
         if self.model is not None:
-            pictures = [None if choice is None else choice.picture for _, _, choice in self.states]
-            wishes = [state.wish for _, state, _ in self.states]
+            pictures = [None if slot.choice is None else slot.choice.picture for slot in self.states]
+            wishes = [slot.state.wish for slot in self.states]
             film = self.model.film
         else:
             (pictures, wishes), film = recalled(cut, self.shots), Film()
@@ -212,7 +155,9 @@ class _Account:
             text=sentence.text,
             paragraph=sentence.paragraph,
             asked=float(sentence.seconds),
-            count=self._count(sentence, places),
+            count="; ".join(
+                filter(None, [self._count(sentence, places), *self._other_counts(places, wanted)])
+            ),
             slots=tuple(self._shown(place, sentence) for place in places) if wanted else (),
         )
 
@@ -221,7 +166,7 @@ class _Account:
         costs = self.rule_costs(place)
         others = self._others(place) if sentence is not None else ()
         picture = self.scene.pictures[place]
-        choice = self.states[place][2] if self.states else None
+        choice = self.states[place].choice if self.states else None
         parts: Mapping[str, float] = {} if choice is None else choice.candidate.parts
         return Shown(
             number=place + 1,
@@ -320,7 +265,7 @@ class _Account:
         assert self.model is not None
         answer, used = self.model.replaced(place, one.state), self._clash(place, one.state)
         # At the length that it would have here, which need not be the one that suits it best.
-        choice = self.model.shown(answer)[place][2] or one.choice
+        choice = self.model.shown(answer)[place].choice or one.choice
         picture = choice.picture
         other = self._other(number, choice.candidate.shot, picture.span, picture.match, used)
         if not used:
@@ -328,7 +273,20 @@ class _Account:
             rules = {name: after.get(name, 0.0) - self.now.get(name, 0.0) for name in RULES}
             rules = {name: value for name, value in rules.items() if abs(value) > TINY}
             other = replace(other, difference=sum(rules.values()), rules=rules)
-        return replace(other, resolved=self._resolved(place, one.state)) if self.follow else other
+        if not self.follow:
+            return other
+        resolved = self._resolved(place, one.state)
+        alone = other.difference
+        if (
+            alone is not None
+            and self.model.lasts(answer)
+            and (resolved is None or alone < resolved.difference)
+        ):
+            # Nothing has to follow: then leaving all else alone is an answer too.
+            least = alone if resolved is None else min(alone, resolved.least)
+            proven = alone - least < PROVEN
+            resolved = Resolved(difference=alone, least=least, proven=proven, rules=other.rules, moved=())
+        return replace(other, resolved=resolved)
 
     def _other(self, number: int, shot: Shot, span: Span, match: float, used: str) -> Other:
         return Other(
@@ -404,6 +362,26 @@ class _Account:
             )
         return f"{count} pictures of about {each:.1f} s cost least; the pace is {float(preset.pace):g} s"
 
+    def _other_counts(self, places: Sequence[int], wanted: bool) -> list[str]:
+        """What other numbers of pictures would cost, where the cut may be solved anew."""
+        if self.model is None or not self.follow or not wanted or not places:
+            return []
+        layer, now, _ = self.states[places[0]]
+        states = self.model.layers[layer].states
+        unary = self.model.problem.unary[layer]
+        out = []
+        for count in sorted({state.plan for state in states} - {now.plan}):
+            own = [k for k, state in enumerate(states) if state.plan == count and state.option is not None]
+            tried = [
+                self.model.forced(places[0], k, time_limit=FOLLOW_SECONDS)
+                for k in sorted(own, key=lambda k: float(unary[k]))[:TRIED]
+            ]
+            found = [one.objective for one in tried if one is not None]
+            if found:
+                pictures = "one picture" if count == 1 else f"{count} pictures"
+                out.append(f"{pictures} instead: {signed(min(found))} at the best found")
+        return out
+
     def rules(self) -> tuple[RuleTotal, ...]:
         """Every rule that costs something in the whole cut: broken ones first, then by cost."""
         every = [self.rule_costs(place) for place in range(len(self.costs))]
@@ -459,14 +437,12 @@ class _Account:
 
 def _model(cut: Cut) -> Model | None:
     """The model behind the cut, None where the cut is no longer what it answered."""
-    model: Model | None = getattr(cut, "model", None)
-    if model is None:
+    if cut.model is None:
         return None
-    shown = [
-        None if choice is None else (choice.picture.shot, choice.frames) for _, _, choice in model.shown()
-    ]
+    choices = [slot.choice for slot in cut.model.shown()]
+    shown = [None if choice is None else (choice.picture.shot, choice.frames) for choice in choices]
     slots = [None if slot.shot is None else (slot.shot, slot.frames) for slot in cut.slots]
-    return model if shown == slots else None
+    return cut.model if shown == slots else None
 
 
 def _totals(costs: Iterable[Mapping[str, float]]) -> dict[str, float]:
