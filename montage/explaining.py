@@ -208,7 +208,7 @@ class _Account:
                     cost=cost,
                     share=cost / objective if objective > 0 else 0.0,
                     part=part,
-                    fact=fact(name, self.scene, place),
+                    fact=self.cut.slots[place].why if name == "gap" else fact(name, self.scene, place),
                     neighbour=self._neighbour(name, place),
                     broken=is_broken(name, part),
                     covered=rule.bounded,

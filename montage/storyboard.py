@@ -17,7 +17,7 @@ from montage.explaining import explain
 from montage.explanation import Explanation, Other, RuleCost, SentenceAccount, Shown
 from montage.filmstrips import filmstrips, thumbnails
 from montage.values import MontageError
-from montage.wording import KINDS, changed, share_words, signed, why_words
+from montage.wording import KINDS, changed, share_words, signed, uncovered_words, why_words
 
 if TYPE_CHECKING:
     from montage.cut import Cut
@@ -135,7 +135,7 @@ class _Board:
         ]
         if told.gaps:
             facts.append(f'<span class="bad">{len(told.gaps)} gap{"" if len(told.gaps) == 1 else "s"}</span>')
-        facts += [escape(text) for text in (told.length, told.kept) if text]
+        facts += [escape(text) for text in (told.length, told.kept, *told.notes) if text]
         listed = "".join(f"<li>{one}</li>" for one in facts)
         return (
             f'<header><h1>{escape(title)}</h1><ul class="facts">{listed}</ul>'
@@ -201,12 +201,8 @@ class _Board:
         if rest:
             costs = ", ".join(f"{escape(t.rule)} {t.cost:.2f}" for t in rest if t.cost >= 0.005)
             out += f'<p class="minor">Costs without breach: {costs}</p>' if costs else ""
-        uncovered = [total.rule for total in self.told.rules if not total.covered]
-        if uncovered:
-            out += (
-                f'<p class="minor">What is proven about the cut leaves out {escape(", ".join(uncovered))}: '
-                "such rules look at more than two neighbours.</p>"
-            )
+        left_out = uncovered_words([total.rule for total in self.told.rules if not total.covered])
+        out += f'<p class="minor">{escape(left_out)}</p>' if left_out else ""
         return f"{out}</details>{self._hard()}"
 
     def _hard(self) -> str:

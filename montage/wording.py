@@ -24,6 +24,7 @@ __all__ = [
     "look_words",
     "share_words",
     "signed",
+    "uncovered_words",
     "why_words",
 ]
 
@@ -98,7 +99,7 @@ def fact(rule: str, scene: Scene, place: int) -> str:
     if wish is None:
         return ""
     if picture is None:
-        return "nothing in the library shows it" if rule == "gap" else ""
+        return ""
     if rule in _ALONE:
         return _ALONE[rule](scene, picture, wish)
     before = scene.before(place)
@@ -150,6 +151,13 @@ def best_words(objective: float, bound: float) -> str:
     if objective <= 0 or objective - bound <= 1e-6:
         return "proven best: no other cut of these shots costs less"
     return f"no other cut of these shots can be more than {(objective - bound) / objective:.1%} better"
+
+
+def uncovered_words(rules: Sequence[str]) -> str:
+    """Which of the rules that cost something the proof leaves out; empty where it leaves out none."""
+    if not rules:
+        return ""
+    return f"what is proven leaves out {', '.join(rules)}: it covers no rule of three pictures or of the film"
 
 
 # -- one slot ------------------------------------------------------------------------------------------------

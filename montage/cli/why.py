@@ -46,13 +46,14 @@ def run_storyboard(output: Output, *, page: Path | None, script: Path, **options
 
 
 def _show_cut(told: Explanation, output: Output) -> None:
-    from montage.wording import share_words
+    from montage.wording import share_words, uncovered_words
 
     output.line(
         f"{told.seconds:.1f} s at {told.fps:g} frames a second, preset {printable(told.preset)}; all rules "
         f"together cost {told.objective:.2f}"
     )
-    for text in (told.best, told.length, told.kept, *told.notes):
+    left_out = uncovered_words([total.rule for total in told.rules if not total.covered])
+    for text in (told.best, left_out, told.length, told.kept, *told.notes):
         if text:
             output.line(text)
     output.line("")
