@@ -104,7 +104,7 @@ class _Account:
         used = {slot.media for slot in cut.slots if slot.media is not None}
         used |= {shot.media for shot in self.shots.values()}
         files = {media.id: media.paths[0] for media in cut.library.some_media(used).values()}
-        files |= {shot.id: files[shot.media] for shot in self.shots.values() if shot.media in files}
+        self.files = files | {s.id: files[s.media] for s in self.shots.values() if s.media in files}
         if self.model is not None:
             pictures = [None if slot.choice is None else slot.choice.picture for slot in self.states]
             wishes = [slot.state.wish for slot in self.states]
@@ -117,7 +117,7 @@ class _Account:
             film=film,
             grammar=cut.preset.grammar,
             labels=self.labels,
-            files=files,
+            files=self.files,
         )
 
     def sentences(self, wanted: str | None) -> tuple[SentenceAccount, ...]:
@@ -292,7 +292,7 @@ class _Account:
         return Other(
             number=number,
             shot=shot.id,
-            file=self.scene.files.get(shot.media, ""),
+            file=self._file(shot.media),
             start=float(span.start),
             end=float(span.end),
             match=match,
@@ -302,6 +302,13 @@ class _Account:
             rules={},
             resolved=None,
         )
+
+    def _file(self, media: str) -> str:
+        """The name of a file, read from the library where no slot or alternate shows it."""
+        if media not in self.files:
+            found = self.cut.library.some_media([media])
+            self.files[media] = found[media].paths[0] if media in found else ""
+        return self.files[media]
 
     def _resolved(self, place: int, state: int) -> Resolved | None:
         """What changes if the slot shows that and the rest may follow."""
@@ -331,7 +338,7 @@ class _Account:
         if best.difference is None:
             return f"{head}, but cannot take its place as it stands"
         if best.difference < 0:
-            return f"{head} and would cost {-best.difference:.2f} less: the optimiser ran out of time"
+            return f"{head} and would cost {-best.difference:.2f} less: the optimiser missed it in its time"
         return f"{head}, but in its place would cost {best.difference:.2f} more: {changed(best.rules)}"
 
     def _count(self, sentence: Sentence, places: Sequence[int]) -> str:

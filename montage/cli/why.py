@@ -176,6 +176,6 @@ def _other_row(other: Other) -> tuple[str, ...]:
     best, moved = "", ""
     if other.resolved is not None:
         exact = "" if other.resolved.proven else f", not under {signed(other.resolved.least)}"
-        best, moved = signed(other.resolved.difference) + exact, ", ".join(other.resolved.moved) or "none"
+        best, moved = signed(other.resolved.difference) + exact, "; ".join(other.resolved.moved) or "none"
     where = f"{other.file} {other.start:.2f}-{other.end:.2f}"
     return str(other.number or ""), where, f"{other.match:.2f}", alone, mostly, best, moved

@@ -53,6 +53,7 @@ def test_every_slot_says_what_it_shows(cut: Cut, told: Explanation) -> None:
     for slot, shown in zip(cut.slots, told.slots, strict=True):
         assert shown.film_start == pytest.approx(float(at / cut.fps))
         at += slot.frames
+        assert all(other.file for other in shown.others)
         if slot.kind == "footage":
             assert slot.span is not None
             assert slot.media is not None
