@@ -26,6 +26,8 @@ PRICES = 14
 """Prices tried between one that gives too much and one that gives too little."""
 NEARLY = 0.002
 """A gap of this share is closed enough for a total."""
+TRIED = 200_000
+"""Beginnings tried where no answer had the total."""
 STEEP = 1e6
 """No price is higher than this many times the first one tried."""
 
@@ -138,9 +140,7 @@ class _Timed:
             try:
                 solution = self.at(price, known, multipliers)
             except InfeasibleError:
-                if self.stopped():
-                    break
-                raise
+                break
             multipliers = self.multipliers = solution.multipliers
             self.stats = solution.stats
             self.method = solution.method
@@ -148,6 +148,8 @@ class _Timed:
             self.offer(solution.choice)
         if self.best is None:
             self.extremes()
+        if self.best is None:
+            self.any()
 
     def gap(self) -> float:
         assert self.best is not None
@@ -221,4 +223,54 @@ class _Timed:
         """Where no answer had the total: the shortest and the longest there are."""
         step = self.steepness()
         for price in (STEEP * step, -STEEP * step):
-            self.offer(self.at(price, None, None).choice)
+            try:
+                self.offer(self.at(price, None, None).choice)
+            except InfeasibleError:
+                return
+
+    def any(self) -> None:
+        """Try beginnings, likely ones first, until one comes to the total: finds an answer if there is one,
+        unless ``TRIED`` were not enough. Sets of frame counts are the bits of a whole number."""
+        assert self.problem.total is not None
+        low, high = self.problem.total
+        chain, count = self.chain, len(self.chain)
+        allowed = [
+            [
+                [int(least[k]) + int(extra) for extra in np.flatnonzero(np.isfinite(cost[k]))]
+                for k in range(len(least))
+            ]
+            for least, cost in self.lengths
+        ]
+        # The frames that may come before each choice of each slot, were shots to repeat.
+        needs: list[list[int]] = []
+        for i in range(count - 1, -1, -1):
+            row = []
+            for k, frames in enumerate(allowed[i]):
+                after = ((1 << (high + 1)) - 1) >> low << low if i == count - 1 else 0
+                if i < count - 1:
+                    for follower in np.flatnonzero(np.isfinite(chain.pair[i][k])).tolist():
+                        after |= needs[-1][follower]
+                need = 0
+                for length in frames:
+                    need |= after >> length
+                row.append(need)
+            needs.append(row)
+        needs.reverse()
+        once = {cell for cell in range(chain.size) if np.isinf(chain.fee[cell])}
+        stack: list[tuple[list[int], int, frozenset[int]]] = [([], 1, frozenset())]
+        for tried in range(TRIED):
+            if not stack or (tried and tried % 1000 == 0 and self.cancel is not None and self.cancel()):
+                return
+            path, spent, taken = stack.pop()
+            i = len(path)
+            if i == count:
+                self.offer(tuple(path))
+                return
+            cost = chain.unary[i] + (chain.pair[i - 1][path[-1]] if i else 0.0)
+            for k in np.argsort(-cost, kind="stable").tolist():
+                cells = once.intersection(chain.cells[i][k].tolist())
+                if np.isfinite(cost[k]) and spent & needs[i][k] and not cells & taken:
+                    now = 0
+                    for length in allowed[i][k]:
+                        now |= spent << length
+                    stack.append(([*path, k], now & ((1 << (high + 1)) - 1), taken | cells))
