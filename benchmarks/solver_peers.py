@@ -113,7 +113,9 @@ def beam_of_3(problem: Problem, limit: float, seed: int, width: int = 3) -> Answ
     for slot, unary in enumerate(problem.unary):
         grown = []
         for cost, path, taken in beams:
-            step = unary + (problem.pair[slot - 1][path[-1]] if slot else 0)
+            step = unary.astype(np.float64)
+            if slot:
+                step += problem.pair[slot - 1][path[-1]].astype(np.float64)
             for k in np.argsort(step, kind="stable").tolist():
                 cell = int(problem.uses[slot][k, 0])
                 if cell not in taken:
@@ -127,7 +129,7 @@ def viterbi(problem: Problem, limit: float, seed: int) -> Answer:
     cost = problem.unary[0].astype(np.int64)
     back = []
     for matrix, unary in zip(problem.pair, problem.unary[1:], strict=True):
-        through = cost[:, None] + matrix
+        through = cost[:, None] + matrix.astype(np.int64)
         back.append(through.argmin(axis=0))
         cost = through.min(axis=0) + unary
     path = [int(cost.argmin())]

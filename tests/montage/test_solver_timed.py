@@ -74,3 +74,23 @@ def test_a_total_is_kept_and_the_bound_is_true(problem: Problem) -> None:
     assert problem.total[0] <= sum(solution.frames) <= problem.total[1]
     assert checked(problem, solution) == pytest.approx(solution.objective)
     assert solution.bound <= best + 1e-5 <= solution.objective + 2e-5
+
+
+def test_every_total_that_can_be_had_is_had() -> None:
+    """A price a frame reaches few of the totals: single lengths of 2, 5 and 9 frames, shots once only."""
+    slots, single = 5, np.array([2, 5, 9])
+    problem = Problem(
+        unary=[np.array([0.0, 3.0, 1.0])] * slots,
+        pair=[np.zeros((3, 3))] * (slots - 1),
+        uses=[np.array([[0], [-1], [-1]])] * slots,
+        lengths=[(single, np.zeros((3, 1)))] * slots,
+    )
+    combinations = list(itertools.product(range(3), repeat=slots))
+    reachable = {int(single[list(k)].sum()) for k in combinations if k.count(0) <= 1}
+    for frames in range(10, 48):
+        asked = replace(problem, total=(frames, frames))
+        if frames in reachable:
+            assert sum(solve(asked).frames) == frames
+        else:
+            with pytest.raises(InfeasibleError):
+                solve(asked)
