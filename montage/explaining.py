@@ -58,7 +58,7 @@ def explain(cut: Cut, sentence: int | str | None = None, *, follow: bool | None 
             a moment each. By default for one sentence alone.
 
     Raises:
-        MontageError: if there is no such sentence.
+        MontageError: if there is no such sentence, or a pin or a ban names what the library no longer has.
     """
     wanted = None if sentence is None else cut.sentence(sentence).id
     account = _Account(cut, follow if follow is not None else wanted is not None)
@@ -418,10 +418,18 @@ class _Account:
         return tuple(sorted(out, key=lambda total: (not total.broken, -total.cost)))
 
     def hard(self) -> tuple[Hard, ...]:
-        """The hard rules, checked one by one on the finished cut."""
+        """The hard rules, checked one by one on the finished cut.
+
+        Raises:
+            MontageError: if a pin or a ban names what the library no longer has.
+        """
+        from montage.resolving import locked, named_shots, pins_of
         from montage.rules.hard import HARD_RULES, Finished
 
         cut = self.cut
+        locks = locked(cut.script, cut.taste)
+        pins = pins_of(cut.script, cut.taste, cut.library, {}, locks)
+        layers = self.model.layers if self.model is not None else ()
         finished = Finished(
             slots=cut.slots,
             script=cut.script,
@@ -430,6 +438,9 @@ class _Account:
             shots=cut.library.some_shots([slot.shot for slot in cut.slots if slot.shot is not None]),
             media=cut.library.some_media([slot.media for slot in cut.slots if slot.media is not None]),
             taste=cut.taste,
+            pins={name: {one.shot.id for one in chosen} for name, chosen in pins.items()},
+            bans=named_shots(cut.script, "ban", {}, cut.library),
+            previous=[slot for layer in layers if layer.number == 0 for slot in layer.before],
             total=frames_asked(cut),
         )
         out = []

@@ -68,11 +68,13 @@ def recalled(cut: Cut, shots: Mapping[str, Shot]) -> tuple[list[Picture | None],
 
 
 def frames_asked(cut: Cut) -> tuple[int, int] | None:
-    """Least and most frames that were asked for."""
+    """Fewest and most frames that were asked for."""
     if cut.length is None:
         return None
-    low, high = cut.length if isinstance(cut.length, tuple) else (cut.length, cut.length)
-    return math.floor(low * cut.fps), math.ceil(high * cut.fps)
+    if not isinstance(cut.length, tuple):
+        return (round(cut.length * cut.fps),) * 2
+    least, most = (seconds * cut.fps for seconds in cut.length)
+    return math.ceil(least), max(math.ceil(least), math.floor(most))
 
 
 def length_words(cut: Cut) -> str:

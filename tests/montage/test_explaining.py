@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,19 @@ def test_a_cut_that_was_changed_by_hand_still_explains_itself(cut: Cut) -> None:
 
 def test_every_rule_has_words_of_its_own() -> None:
     assert set(RULES) - {"gap"} == WORDED
+
+
+def test_what_the_script_pins_and_bans_is_checked(sample_index: Path) -> None:
+    library = montage.Library.open(sample_index)
+    script = montage.parse_script("[pin coffee-cup.mp4] A cup.\n\n[ban tabby-cat.mp4] The cat looks.")
+    cut = montage.plan(script, library, length=(Fraction(2), Fraction(9)))
+    told = cut.explain()
+    assert all(one.kept for one in told.hard)
+    assert told.sentences[0].count.startswith("one picture: it is pinned")
+    assert told.length == f"2 to 9 s asked for, {float(cut.duration):.2f} s shown"
+    cat = next(hit for hit in library.search("a cat", k=1))
+    first, second = cut.slots
+    swapped = replace(first, shot=cat.id, media=cat.shot.media)
+    wrong = replace(cut, slots=(swapped, replace(swapped, sentence=second.sentence)))
+    broken = {one.rule for one in wrong.explain().hard if not one.kept}
+    assert {"pins", "bans"} <= broken
