@@ -234,5 +234,5 @@ SLOT_RULES = (
         source="the editor's [prefer] comes before rules",
     ),
     Rule(name="speech", weight=0.2, arity=1, slot=speech, source="editing practice: no lips under narration"),
-    Rule(name="stability", weight=0.6, arity=1, slot=stability, source="re-editing by editing the text"),
+    Rule(name="stability", weight=0.3, arity=1, slot=stability, source="re-editing by editing the text"),
 )
