@@ -44,7 +44,7 @@ CP_SAT_ARCS = 1_500
 WINDOW = 24
 """Slots in a window that is searched anew while the others stay."""
 WIDE_WINDOW = (60, 400)
-"""Slots of the windows that come last, and the partial answers held there; measured, they take a fifth
+"""Slots of the windows that come last, and the partial answers held there; measured, they take up to a fifth
 off the gap of problems with several pictures a sentence."""
 
 
