@@ -3,8 +3,8 @@
     python -m benchmarks.stability [--edits 100] [--sentences 50]
 
 A cut of a made-up library (``benchmarks.libraries``) is planned; then, for every edit, one sentence at random
-is replaced by another, taken out, or put in, and the script is planned again with the first cut as the previous
-one. Printed are the share of the other sentences' pictures that keep their shot, and the objective (without
+is replaced by another, taken out, or put in, and the script is planned again with the first cut as the
+previous one. Printed are the share of the other sentences' pictures that keep their shot, and the objective (without
 the rule of stability) over that of a cut that knows no previous one.
 """
 
@@ -99,9 +99,7 @@ def main() -> None:
         rows[kind].append((kept / shown, cost - 1, seconds))
     weight = preset.all_weights["stability"]
     print(f"{count} sentences, {len(first.slots)} pictures, preset {preset.name}, stability {weight:g}\n")
-    print(
-        "| one sentence | edits | others keep their shot: mean | least | cost over fresh: mean | worst | CPU s |"
-    )
+    print("| one sentence | edits | others keep shot: mean | least | cost over fresh: mean | worst | CPU s |")
     print("|---|---|---|---|---|---|---|")
     rows["any"] = [row for every in rows.values() for row in every]
     for kind, own in rows.items():
