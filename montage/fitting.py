@@ -4,7 +4,7 @@ and which parts exclude each other."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from index.base import Span
 from montage.presets import Preset
-from montage.rules import Picture, Wish, slot_costs
+from montage.rules import Picture, Wish
 from montage.values import Candidate
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "Cells",
     "Choice",
     "Offer",
-    "best_choice",
     "counts",
     "fit",
     "length_costs",
@@ -172,42 +171,12 @@ def _begin(offer: Offer, needed: Fraction) -> Fraction:
     return offer.candidate.span.middle - needed / 2
 
 
-def best_choice(
-    offer: Offer, target: Fraction, wish: Wish, weights: dict[str, float], fps: Fraction, preset: Preset
-) -> Choice | None:
-    """The offer at the length that costs least by the slot's own rules, within the preset's bounds.
-
-    ``target`` is the slot's share of its sentence, seconds. What pulls is the sentence's length, the preset's
-    pace, and the length of the shot: the lengths where these are in balance are tried.
-    """
-    low, high = float(min(preset.minimum, target)), float(max(preset.maximum, target))
-    room = float(offer.room[1] - offer.room[0])
-    pull_sentence, pull_pace = weights["pace"] / math.log(2) ** 2, weights["tempo"] / (4 * wish.spread**2)
-    lengths = [float(target)]
-    if wish.pace is not None and pull_sentence + pull_pace > 0:
-        wanted = pull_sentence * math.log(float(target)) + pull_pace * math.log(wish.pace)
-        lengths.append(math.exp(wanted / (pull_sentence + pull_pace)))
-    if room < max(lengths):
-        lengths += [room, room / float(preset.slowest), room / math.sqrt(float(preset.slowest))]
-    found: list[tuple[float, int, Choice]] = []
-    for seconds in lengths:
-        frames = max(1, round(min(max(seconds, low), high) * fps))
-        if seconds == room:
-            frames = max(1, min(frames, math.floor(room * float(fps) + 1e-9)))
-        choice = fit(offer, frames, fps, preset)
-        if choice is not None:
-            cost = sum(slot_costs(choice.picture, wish, weights).values())
-            found.append((cost, abs(choice.frames - round(target * fps)), choice))
-    return min(found, key=lambda entry: entry[:2])[2] if found else None
-
-
 def length_costs(
     offer: Offer,
-    choice: Choice,
     least: int,
     most: int,
     wish: Wish,
-    weights: dict[str, float],
+    weights: Mapping[str, float],
     fps: Fraction,
     preset: Preset,
 ) -> NDArray[np.float64]:
@@ -224,9 +193,9 @@ def length_costs(
     if wish.pace is not None:
         out += weights["tempo"] * np.clip((np.log(seconds / wish.pace) / (2 * wish.spread)) ** 2, 0, 1)
     out += weights["speed"] * np.clip((np.log2(np.maximum(speed, 1e-9)) / math.log2(0.8)) ** 2, 0, 1)
-    moving = choice.picture.look.moving
+    moving = offer.candidate.shot.look.moving
     if moving is not None and moving[1] > moving[0]:
-        first = float(choice.candidate.shot.span.start)
+        first = float(offer.candidate.shot.span.start)
         begin, end = first + moving[0], first + moving[1]
         low, high = (float(side) for side in offer.room)
         needed = np.minimum(room, seconds * speed)

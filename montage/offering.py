@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from index.values import Media, Shot
-from montage.fitting import NEARLY, Choice, Offer, best_choice, counts, fit, length_costs
+from montage.fitting import NEARLY, Choice, Offer, counts, fit, length_costs
 from montage.idioms import IdiomWish
 from montage.layers import Layer, Option, Plan, State, layers_of
 from montage.presets import Preset
@@ -242,28 +242,29 @@ class _Sentence:
         return Plan(wish=wish, frames=frames, options=(_distinct(own),) * count)
 
     def _option(self, offer: Offer, target: Fraction, wish: Wish, held: bool) -> Option | None:
-        """An offer at its cheapest length, and what other lengths cost."""
-        asked, fps = self.asked, self.asked.fps
+        """An offer at the length that costs least by the slot's own rules, and what other lengths cost."""
+        fps, preset = self.asked.fps, self.preset
         if held:
-            choice = fit(offer, max(1, round(target * fps)), fps, self.preset)
-        else:
-            choice = best_choice(offer, target, wish, self.weights, fps, self.preset)
-        if choice is None:
+            choice = fit(offer, max(1, round(target * fps)), fps, preset)
+            return None if choice is None else self._fixed(offer, choice, wish)
+        most = min(math.floor(max(preset.maximum, target) * fps), offer.most(fps, preset))
+        least = min(math.ceil(min(preset.minimum, target) * fps), most)
+        if least < 1:
             return None
-        if not asked.flexible or held:
-            return replace(self._fixed(offer, choice, wish), free=not held)
-        least = max(1, math.ceil(self.preset.minimum * fps))
-        most = min(math.floor(self.preset.maximum * fps), offer.most(fps, self.preset))
-        least, most = min(least, choice.frames), max(most, choice.frames)
-        lengths = length_costs(offer, choice, least, most, wish, self.weights, fps, self.preset)
-        lengths = lengths - lengths[choice.frames - least]
+        lengths = length_costs(offer, least, most, wish, self.weights, fps, preset)
+        best = int(lengths.argmin())
+        choice = fit(offer, least + best, fps, preset)
+        if choice is None or not np.isfinite(lengths[best]):
+            return None
+        if not self.asked.flexible:
+            return replace(self._fixed(offer, choice, wish), free=True)
         return Option(
             offer=offer,
             choice=choice,
-            longest=fit(offer, most, fps, self.preset) or choice,
+            longest=fit(offer, most, fps, preset) or choice,
             costs=slot_costs(choice.picture, wish, self.weights),
             least=least,
-            lengths=lengths,
+            lengths=lengths - lengths[best],
             free=True,
         )
 
