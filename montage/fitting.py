@@ -188,7 +188,8 @@ def length_costs(
     frames = np.arange(least, most + 1)
     seconds = frames / float(fps)
     room = float(offer.room[1] - offer.room[0])
-    speed = np.where(seconds <= room, 1.0, np.floor(room * 100 / seconds) / 100)
+    # A hair more, so that what is a whole hundredth stays one.
+    speed = np.where(seconds <= room, 1.0, np.floor(room * 100 / seconds + 1e-9) / 100)
     out = weights["pace"] * np.clip(np.log2(seconds / wish.seconds) ** 2, 0, 1)
     if wish.pace is not None:
         out += weights["tempo"] * np.clip((np.log(seconds / wish.pace) / (2 * wish.spread)) ** 2, 0, 1)

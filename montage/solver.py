@@ -317,13 +317,14 @@ class _Search:
         for i in range(start, end):
             taken[chain.cells[i][path[i]]] -= 1
         taken[chain.size] = 0
-        again = [_again(chain, taken, chain.cells[i]) for i in range(start, end)]
-        kept = [np.flatnonzero(np.isfinite(extra)) for extra in again]
-        unary = [(chain.unary[i] + again[i - start])[kept[i - start]] for i in range(start, end)]
+        # What the slots around leave free, and what it costs beside them.
+        beside = [_again(chain, taken, chain.cells[i]) for i in range(start, end)]
         if start:
-            unary[0] += chain.pair[start - 1][path[start - 1]][kept[0]]
+            beside[0] = beside[0] + chain.pair[start - 1][path[start - 1]]
         if end < len(chain):
-            unary[-1] += chain.pair[end - 1][:, path[end]][kept[-1]]
+            beside[-1] = beside[-1] + chain.pair[end - 1][:, path[end]]
+        kept = [np.flatnonzero(np.isfinite(extra)) for extra in beside]
+        unary = [(chain.unary[i] + beside[i - start])[kept[i - start]] for i in range(start, end)]
         part = Chain(
             unary=unary,
             pair=[chain.pair[i][np.ix_(kept[i - start], kept[i - start + 1])] for i in range(start, end - 1)],

@@ -169,7 +169,7 @@ SEQUENCE_RULES = (
     ),
     Rule(
         name="metronome",
-        weight=0.1,
+        weight=0.08,
         arity=3,
         three=metronome,
         source=CUTTING + ": films are not metronomic",
@@ -186,7 +186,7 @@ SEQUENCE_RULES = (
     ),
     Rule(
         name="rhythm",
-        weight=0.15,
+        weight=0.08,
         arity="cut",
         whole=rhythm,
         source=CUTTING + ": lengths drift toward 1/f",
