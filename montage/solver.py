@@ -28,14 +28,14 @@ SCALE = 1_000_000
 """Costs given as floats are rounded to multiples of 1 / SCALE."""
 ROUNDS = (30, 50, 80, 160, 320)
 """Subgradient steps before each beam search; the last only where a proof is in reach."""
-WIDTHS = (40, 120, 300, 600, 600)
+WIDTHS = (80, 300, 1500, 2000, 2000)
 """Partial answers held by each beam search."""
 PROOF_WIDTHS = (6_000, 50_000)
 """Partial answers held by the searches that try to prove the rest; measured, the second halves the gap that
 CP-SAT leaves in a quarter of the time."""
 PROOF_BYTES = 10_000_000
 """Memory for the cells that the partial answers of a search have taken; it may need four times that."""
-FEW = 8
+FEW = 16
 """Choices a slot, on average, that are so few that the wide search is tried at once."""
 PROOF_CHOICES = 600
 """With more choices left than this, and than 24 a slot or twice this, the proof is not tried."""
