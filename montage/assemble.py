@@ -17,7 +17,7 @@ from index.values import Media, Shot
 from montage.fitting import NEARLY, Cells, Choice
 from montage.idioms import IdiomWish
 from montage.layers import Layer, State, problem_of
-from montage.mending import as_before, mend
+from montage.mending import as_before, mend, settled
 from montage.model import Model, answer_of
 from montage.offering import Asked, Take, lay_out
 from montage.presets import Preset
@@ -133,7 +133,7 @@ def assemble(
         idioms=idioms or {},
         takes=takes or {},
         narration=narration or {},
-        flexible=length is not None,
+        flexible=length is not None or film is not None,
     )
     layers = lay_out(asked, script)
     if not layers:
@@ -159,7 +159,7 @@ def assemble(
         answer=answer_of(layers, solution.choice, solution, problem),
         multipliers=solution.multipliers,
     )
-    model = replace(model, answer=mend(as_before(model), cancel=cancel))
+    model = replace(model, answer=mend(settled(as_before(model)), cancel=cancel))
     costs = model.costs()
     totals = {name: round(sum(slot.get(name, 0.0) for slot in costs), 6) for name in RULES}
     objective = round(sum(sum(slot.values()) for slot in costs), 6)

@@ -6,15 +6,17 @@ near by are exchanged and lengths are changed a little, as long as that makes th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from montage.lengths import settle
 from montage.model import Answer, Model, Shown
-from montage.rules import RULES, check_cut, slot_costs
+from montage.rules import RULES, Wish, check_cut, slot_costs
 
-__all__ = ["mend"]
+__all__ = ["as_before", "mend", "settled"]
 
 PASSES = 2
 """Times that the whole cut is gone through."""
@@ -73,6 +75,44 @@ def as_before(model: Model) -> Model:
     return replace(model, answer=replace(model.answer, frames=tuple(frames)))
 
 
+def settled(model: Model) -> Model:
+    """The model with the lengths that are cheapest once cuts keep to beats and words.
+
+    The pictures stay; their lengths follow from the dynamic programme of ``montage.lengths``, exactly.
+    """
+    if not model.film.beats and not model.film.words:
+        return model
+    states = [layer.states[k] for layer, k in zip(model.layers, model.answer.path, strict=True)]
+    lengths = [
+        (0 if state.carried else state.frames, np.zeros(1))
+        if state.carried or state.option is None
+        else (state.option.least, state.option.lengths)
+        for state in states
+    ]
+    most = sum(least + len(cost) for least, cost in lengths)
+    found = settle(lengths, model.problem.total, _boundary_costs(model, most))
+    if found is None:
+        return model
+    better = replace(model.answer, frames=tuple(found[0]))
+    return replace(model, answer=better) if model.objective(better) < model.objective() else model
+
+
+def _boundary_costs(model: Model, frames: int) -> NDArray[np.float64]:
+    """(frames,) what it costs that a picture begins at each frame of the film, by the rules' definitions."""
+    shown = [one.choice.picture for one in model.shown() if one.choice is not None]
+    costs = np.zeros(frames)
+    if not shown:
+        return costs
+    wishes = [Wish(seconds=1.0), Wish(seconds=1.0)]
+    for name in ("beats", "words"):
+        rule = RULES[name].whole
+        assert rule is not None
+        for frame in range(1, frames):
+            pair = [replace(shown[0], seconds=float(frame / model.fps)), shown[0]]
+            costs[frame] += model.weights[name] * rule(pair, wishes, model.film)[1]
+    return costs
+
+
 def _kept(model: Model, one: Shown) -> int | None:
     """Frames for which the last cut showed what a slot shows now; None if it did not."""
     if one.choice is None:
@@ -90,18 +130,19 @@ def _as_it_was(model: Model, one: Shown) -> bool:
 
 def _best(model: Model, place: int, answers: Iterator[Answer]) -> Model:
     """The model with the cheapest of the answers, which differ in one slot and the next."""
-    found, least, shown = model.answer, 1e-6, model.shown()
+    found, least = model.answer, 1e-6
     now: float | None = None
     for answer in answers:
-        now = _cost(model, shown, place) if now is None else now
-        saved = now - _cost(model, model.shown(answer), place)
+        now = _cost(model, model.answer, place) if now is None else now
+        saved = now - _cost(model, answer, place)
         if saved > least:
             least, found = saved, answer
     return model if found is model.answer else replace(model, answer=found)
 
 
-def _cost(model: Model, shown: Sequence[Shown], place: int) -> float:
+def _cost(model: Model, answer: Answer, place: int) -> float:
     """All that a change of one slot and of the next can change: what is near, and rules of the whole cut."""
+    shown, film = model.shown(answer), model.timed(answer)
     pictures = [None if one.choice is None else one.choice.picture for one in shown]
     wishes = [one.state.wish for one in shown]
     low, high = max(0, place - 2), place + 4
@@ -110,7 +151,7 @@ def _cost(model: Model, shown: Sequence[Shown], place: int) -> float:
     for rule in _WHOLE:
         assert rule.whole is not None
         if model.weights[rule.name]:
-            whole += model.weights[rule.name] * sum(rule.whole(pictures, wishes, model.film))
+            whole += model.weights[rule.name] * sum(rule.whole(pictures, wishes, film))
     return whole + sum(sum(costs.values()) for costs in near)
 
 

@@ -109,7 +109,15 @@ class Model:
         for _, state, choice in self.shown(answer):
             pictures.append(None if choice is None else choice.picture)
             wishes.append(state.wish)
-        return check_cut(pictures, wishes, self.weights, grammar=self.preset.grammar, film=self.film)
+        return check_cut(pictures, wishes, self.weights, grammar=self.preset.grammar, film=self.timed(answer))
+
+    def timed(self, answer: Answer | None = None) -> Film:
+        """The film's beats and words, with the lengths of the slots of an answer that show no picture."""
+        if not self.film.beats and not self.film.words:
+            return self.film
+        answer = answer or self.answer
+        shown = [answer.frames[one.layer] for one in self.shown(answer)]
+        return replace(self.film, blanks=tuple(float(frames / self.fps) for frames in shown))
 
     def objective(self, answer: Answer | None = None) -> float:
         """Weighted cost of all rules."""

@@ -17,7 +17,7 @@ from montage.assemble import Assembly, assemble
 from montage.fitting import Cells
 from montage.layers import Layer, State
 from montage.presets import PRESETS, load_preset
-from montage.rules import RULES, check_cut
+from montage.rules import RULES, Film, check_cut
 from montage.rules.hard import Finished, broken
 from montage.script import Script, parse_script
 from montage.values import Candidate, MontageError
@@ -158,3 +158,35 @@ def test_another_candidate_never_makes_the_optimum_worse(seed: int) -> None:
     name = script.sentences[0].id
     more[name].append(candidate(name, replace(make_shot(seed + 50), look=make_shot(seed + 51).look), 0.7))
     assert made_of(script, more).bound <= made_of(script, pool).bound + 1e-4
+
+
+def cut_times(made: Assembly) -> list[float]:
+    ends = itertools.accumulate(slot.frames for slot in made.slots)
+    return [float(end / FPS) for end in ends][:-1]
+
+
+def test_cuts_land_on_beats_and_outside_words() -> None:
+    chance = random.Random(3)
+    script = parse_script(
+        " ".join(f"Sentence {n} has {'very ' * (n % 3)}few words to say here." for n in range(10))
+    )
+    library = [make_shot(number, end=chance.choice([5, 8, 20])) for number in range(30)]
+    pool = {
+        one.id: [candidate(one.id, shot, chance.uniform(0.5, 1)) for shot in chance.sample(library, 6)]
+        for one in script.sentences
+    }
+    beats = tuple(0.6 * number for number in range(200))
+    free, on_beat = made_of(script, pool), made_of(script, pool, film=Film(beats=beats))
+
+    def off(times: list[float]) -> list[float]:
+        return [min(abs(time - beat) for beat in beats) for time in times]
+
+    assert max(off(cut_times(on_beat))) <= 0.04 + 1e-9
+    assert max(off(cut_times(free))) > 0.1
+    assert on_beat.rule_totals["beats"] == 0
+    words = tuple((0.5 * number, 0.5 * number + 0.4) for number in range(300))
+    spoken = made_of(script, pool, film=Film(words=words))
+    assert not any(start < time < end for time in cut_times(spoken) for start, end in words)
+    total = made_of(script, pool, film=Film(beats=beats), length=(700, 700))
+    assert sum(slot.frames for slot in total.slots) == 700
+    assert max(off(cut_times(total))) <= 0.04 + 1e-9
