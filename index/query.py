@@ -189,6 +189,26 @@ class Matcher:
         )
         return np.asarray(found[0], np.float32)
 
+    def meanings(self, hits: Sequence[Hit], language: str) -> FloatArray:
+        """(N, D) float32 unit vectors of what each hit's window shows, in the space of ``language``.
+
+        Raises:
+            FootageError: if the encoder cannot be loaded.
+        """
+
+        def work() -> FloatArray:
+            state = self._state
+            rows = []
+            for hit in hits:
+                place = state.catalogue.place_of(hit.shot.id)
+                if place is None or hit.span not in hit.shot.windows:
+                    raise ChangedLibrary
+                rows.append(state.catalogue.rows_of(place).start + hit.shot.windows.index(hit.span))
+            vectors = state.vectors(language).take(np.array(rows, np.int64))[:, :-1]
+            return np.asarray(unit(vectors), np.float32)
+
+        return self._safely(work)
+
     # -- search ----------------------------------------------------------------------------------------
 
     def search(

@@ -156,6 +156,7 @@ def fit(offer: Offer, frames: int, fps: Fraction, preset: Preset) -> Choice | No
             lines=offer.lines,
             subject=offer.subject,
             preferred=offer.preferred,
+            meaning=candidate.meaning,
         ),
         frames=frames,
         speed=speed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +22,9 @@ from montage.taste import Taste, kept_shots
 from montage.values import Candidate, MontageError, Sentence, Slot, frame_rate
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from index.library import Library
     from montage.gaps import Spliced
 
@@ -32,6 +35,8 @@ Narration = Mapping[int, Fraction | float] | Mapping[str, Fraction | float] | Ma
 
 AROUND = 5
 """Times as many windows are looked at where a sentence has a subject that another one names."""
+SUBJECT = 0.7
+"""Share of its match with a pronoun's subject that a picture has, at least, with what is said of it."""
 
 
 def plan(
@@ -100,9 +105,9 @@ def plan(
     rate = frame_rate(fps)
     threshold = library.encoder.calibration.threshold
     idioms = idiom_wishes(script, preset)
-    subjects = subjects_of(script)
-    subjects |= {name: wish.subject for name, wish in idioms.items() if wish.subject}
-    candidates = _found(script, library, preset, subjects)
+    pronouns = subjects_of(script)
+    subjects = pronouns | {name: wish.subject for name, wish in idioms.items() if wish.subject}
+    candidates = _found(script, library, preset, subjects, pronouns)
     spliced = [made for made in spliced if _needed(made, script, candidates, threshold)]
     added, takes, made_shots = {}, {}, {}
     for made_take in spliced:
@@ -220,12 +225,16 @@ def _stayed(
 
 
 def _found(
-    script: Script, library: Library, preset: Preset, subjects: Mapping[str, str]
+    script: Script,
+    library: Library,
+    preset: Preset,
+    subjects: Mapping[str, str],
+    pronouns: Collection[str],
 ) -> dict[str, tuple[Candidate, ...]]:
     """Sentence id to what the library has for it.
 
-    Where a sentence has a subject (a pronoun's, an idiom's), what shows the subject best is a candidate too,
-    and every candidate says how well it shows it.
+    Where a sentence has a subject (a pronoun's, an idiom's), every candidate says how well it shows that; and
+    what shows the subject of a pronoun best is a candidate too.
     """
     from index.query import Matcher
 
@@ -241,20 +250,27 @@ def _found(
         of_subject = matcher.candidates(
             [subjects[sentence.id] for sentence in leaning], languages, AROUND * preset.candidates
         )
-        own = matcher.candidates(
-            [sentence.text for sentence in leaning], languages, AROUND * preset.candidates
-        )
-        for sentence, seen, more in zip(leaning, of_subject, own, strict=True):
-            best = {(hit.shot.id, hit.span) for hit in seen[: preset.candidates // 2]}
-            known = {(hit.shot.id, hit.span) for hit in found[sentence.id]}
-            added = [hit for hit in more if (hit.shot.id, hit.span) in best - known]
+        for sentence, seen in zip(leaning, of_subject, strict=True):
             shows = {(hit.shot.id, hit.span): hit.match for hit in seen}
+            own = {(hit.shot.id, hit.span): hit for hit in found[sentence.id]}
+            if sentence.id in pronouns:
+                # What shows the subject shows what is said of it, if less surely.
+                for hit in seen[: preset.candidates // 2]:
+                    key = (hit.shot.id, hit.span)
+                    known = own.get(key)
+                    if known is None or known.match < SUBJECT * hit.match:
+                        own[key] = replace(
+                            hit, match=SUBJECT * hit.match, why=f"as in: {subjects[sentence.id]}"
+                        )
             found[sentence.id] = [
-                replace(hit, parts={**hit.parts, "subject": shows.get((hit.shot.id, hit.span), 0.0)})
-                for hit in (*found[sentence.id], *added)
+                replace(hit, parts={**hit.parts, "subject": shows.get(key, 0.0)}) for key, hit in own.items()
             ]
+    every = [hit for sentence in wanted for hit in found[sentence.id]]
+    # One space for all, that of the script's first language: vectors of different spaces do not compare.
+    meanings = iter(matcher.meanings(every, wanted[0].language) if every else ())
     return {
-        sentence.id: tuple(_candidate(sentence, hit) for hit in found[sentence.id]) for sentence in wanted
+        sentence.id: tuple(_candidate(sentence, hit, next(meanings)) for hit in found[sentence.id])
+        for sentence in wanted
     }
 
 
@@ -267,7 +283,13 @@ def _needed(
     return made.kind == "diffusion" or asked or best < threshold
 
 
-def _candidate(sentence: Sentence, hit: Hit) -> Candidate:
+def _candidate(sentence: Sentence, hit: Hit, meaning: NDArray[np.float32]) -> Candidate:
     return Candidate(
-        sentence=sentence.id, shot=hit.shot, span=hit.span, match=hit.match, parts=hit.parts, why=hit.why
+        sentence=sentence.id,
+        shot=hit.shot,
+        span=hit.span,
+        match=hit.match,
+        parts=hit.parts,
+        why=hit.why,
+        meaning=meaning,
     )

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from index.base import Span
 from index.values import CameraMove, Shot, ShotSize
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "IDIOM_NAMES",
@@ -188,6 +192,8 @@ class Candidate:
     """Probability that the sentence describes it, 0 to 1."""
     parts: Mapping[str, float] = field(default_factory=dict)
     why: str = ""
+    meaning: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """(D,) unit vector of what is seen, in the encoder's space; None where it is not known."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.match <= 1.0:
