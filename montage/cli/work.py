@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["open_library", "planned", "run_build_index", "run_plan", "run_render"]
 
 
+MOST_COSTS = 4
+"""Rules named for each slot in the table of a cut; ``explain`` names all."""
+
+
 def _say_encoder(spec: str, output: Output) -> None:
     from index.encoders.registry import resolve
 
@@ -265,7 +269,7 @@ def _cut_data(cut: Cut) -> dict[str, Any]:
 def _show_cut(cut: Cut, output: Output) -> None:
     def costs(row: dict[str, Any]) -> str:
         paid = sorted(row["costs"].items(), key=lambda item: -item[1])
-        return ", ".join(f"{name} {cost:.2f}" for name, cost in paid if cost >= 0.005)
+        return ", ".join(f"{name} {cost:.2f}" for name, cost in paid[:MOST_COSTS] if cost >= 0.05)
 
     def shown(row: dict[str, Any]) -> str:
         if row["file"] is None:
