@@ -88,7 +88,7 @@ def plan(
     if not isinstance(script, Script):
         script = read_script(script)
     if not isinstance(preset, Preset):
-        preset = load_preset(str(preset))
+        preset = load_preset(preset)
     before: tuple[tuple[str, str], ...] = ()
     slots: tuple[Slot, ...] = ()
     if isinstance(previous, Project):

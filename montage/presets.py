@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from types import MappingProxyType
 
 from montage.rules import ESA, RULES, Grammar
@@ -58,6 +59,8 @@ class Preset:
                 f"preset {self.name}: got slowest={float(self.slowest)} "
                 f"title_seconds={float(self.title_seconds)} candidates={self.candidates}"
             )
+        if self.slots < 1 or not 0 < self.spread <= 3:
+            raise ValueError(f"preset {self.name}: got slots={self.slots} spread={self.spread}")
         for rule, weight in self.weights.items():
             if rule not in RULES or not weight >= 0:
                 raise ValueError(
@@ -128,12 +131,19 @@ documentary its reverent 3.5 [2-6], social its wry 2 [1-4], trailer its urgent 1
 may go down to 1.5 s here, so that a short take that is right can be used."""
 
 
-def load_preset(name: str) -> Preset:
-    """The preset of this name.
+def load_preset(name: str | Path) -> Preset:
+    """The preset of this name, or of this file (``.toml``).
 
     Raises:
-        MontageError: if there is none.
+        MontageError: if there is none, or the file says what cannot be.
     """
-    if name not in PRESETS:
-        raise MontageError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    if str(name) in PRESETS:
+        return PRESETS[str(name)]
+    if str(name).endswith(".toml"):
+        from montage.presetfiles import read_preset
+
+        return read_preset(name)
+    raise MontageError(
+        f"there is no preset {str(name)!r}: choose one of {', '.join(PRESETS)}, or a preset file, such as "
+        "mine.toml"
+    )
