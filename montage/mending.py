@@ -6,7 +6,7 @@ near by are exchanged and lengths are changed a little, as long as that makes th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from montage.lengths import settle
 from montage.model import Answer, Model, Shown
-from montage.rules import RULES, Wish, check_cut, slot_costs
+from montage.rules import RULES, Rule, Wish, check_cut, slot_costs
 
 __all__ = ["as_before", "mend", "settled"]
 
@@ -28,11 +28,15 @@ LITTLE = 0.1
 """Cost by which a length may be off for the sake of the last cut."""
 OF_LENGTH = frozenset({"metronome", "rhythm", "three long ones", "beats", "words"})
 """Rules that another length mends rather than another picture."""
-_WHOLE = tuple(rule for rule in RULES.values() if rule.whole is not None)
+FAR = ("again", "one source", "beats", "words")
+"""Rules of the whole cut that look further than a few pictures: of what is shown, then of when."""
+_FAR = tuple(RULES[name] for name in FAR)
 
 
 def mend(model: Model, *, cancel: Callable[[], bool] | None = None) -> Answer:
     """The model's answer, made cheaper under all rules as far as small changes do it."""
+    timed = _FAR[2:] if model.film.beats or model.film.words else ()
+    every = (*_FAR[:2], *timed)
     for _ in range(PASSES):
         before = model.answer
         for place, costs in enumerate(model.costs()):
@@ -43,9 +47,9 @@ def mend(model: Model, *, cancel: Callable[[], bool] | None = None) -> Answer:
             pictures = sum(broken.values()) - lengths
             for near in range(max(0, place - 2), place + 1):
                 if pictures > 0:
-                    model = _best(model, near, _exchanges(model, near, pictures))
+                    model = _best(model, near, _exchanges(model, near, pictures), every)
                 if lengths > 0:
-                    model = _best(model, near, _stretches(model, near))
+                    model = _best(model, near, _stretches(model, near), timed)
         if model.answer == before:
             break
     return model.answer
@@ -128,36 +132,54 @@ def _as_it_was(model: Model, one: Shown) -> bool:
     return one.choice is not None and _kept(model, one) == one.choice.frames
 
 
-def _best(model: Model, place: int, answers: Iterator[Answer]) -> Model:
-    """The model with the cheapest of the answers, which differ in one slot and the next."""
+def _best(model: Model, place: int, answers: Iterator[Answer], rules: Collection[Rule]) -> Model:
+    """The model with the cheapest of the answers, which differ in one slot and the next.
+
+    ``rules`` are those of the whole cut that the change can touch.
+    """
     found, least = model.answer, 1e-6
-    now: float | None = None
+    shown: list[Shown] | None = None
+    now = 0.0
     for answer in answers:
-        now = _cost(model, model.answer, place) if now is None else now
-        saved = now - _cost(model, answer, place)
+        if shown is None:
+            shown = model.shown()
+            now = _cost(model, shown, model.answer, place, rules)
+        saved = now - _cost(model, _changed(model, shown, answer, place), answer, place, rules)
         if saved > least:
             least, found = saved, answer
     return model if found is model.answer else replace(model, answer=found)
 
 
-def _cost(model: Model, answer: Answer, place: int) -> float:
-    """All that a change of one slot and of the next can change: what is near, and rules of the whole cut."""
-    shown, film = model.shown(answer), model.timed(answer)
+def _changed(model: Model, shown: Sequence[Shown], answer: Answer, place: int) -> list[Shown]:
+    """The slots of an answer that differs from ``shown`` in one slot and the next."""
+    out = list(shown)
+    for at in range(place, min(place + 2, len(shown))):
+        layer = shown[at].layer
+        state = model.layers[layer].states[answer.path[layer]]
+        option = state.option
+        choice = None if option is None else option.at(answer.frames[layer], model.fps, model.preset)
+        out[at] = Shown(layer, state, choice)
+    return out
+
+
+def _cost(model: Model, shown: Sequence[Shown], answer: Answer, place: int, rules: Collection[Rule]) -> float:
+    """All that a change of one slot and of the next can change."""
+    low, high = max(0, place - 3), place + 5
     pictures = [None if one.choice is None else one.choice.picture for one in shown]
     wishes = [one.state.wish for one in shown]
-    low, high = max(0, place - 2), place + 4
     near = check_cut(pictures[low:high], wishes[low:high], _near(model.weights), grammar=model.preset.grammar)
+    # What is near tells the rhythm too: it looks at three pictures before.
+    film = model.timed(answer) if rules else model.film
     whole = 0.0
-    for rule in _WHOLE:
+    for rule in rules:
         assert rule.whole is not None
-        if model.weights[rule.name]:
-            whole += model.weights[rule.name] * sum(rule.whole(pictures, wishes, film))
+        whole += model.weights[rule.name] * sum(rule.whole(pictures, wishes, film))
     return whole + sum(sum(costs.values()) for costs in near)
 
 
 def _near(weights: Mapping[str, float]) -> dict[str, float]:
-    """The weights without those of rules of the whole cut."""
-    return {name: 0.0 if RULES[name].whole is not None else weight for name, weight in weights.items()}
+    """The weights without those of rules that must be told of the whole cut."""
+    return {name: 0.0 if name in FAR else weight for name, weight in weights.items()}
 
 
 def _exchanges(model: Model, place: int, most: float) -> Iterator[Answer]:
