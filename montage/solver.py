@@ -30,6 +30,8 @@ ROUNDS = (30, 50, 80, 160, 320)
 """Subgradient steps before each beam search; the last only where a proof is in reach."""
 WIDTHS = (80, 300, 1500, 2000, 2000)
 """Partial answers held by each beam search."""
+BEAM_WORK = 4_000_000
+"""Partial answers times choices that a beam search of a large problem may look at: windows do more there."""
 PROOF_WIDTHS = (6_000, 50_000)
 """Partial answers held by the searches that try to prove the rest; measured, the second halves the gap that
 CP-SAT leaves in a quarter of the time."""
@@ -418,6 +420,7 @@ def _run(search: _Search, start: float, time_limit: float) -> tuple[str, list[li
         search.raise_bound(steps)
         if search.closed():
             return "lagrange", maps
+        width = min(width, max(WIDTHS[0], BEAM_WORK // _choices(search.chain)))
         # Where little is left a wide search costs little, and may prove it at once.
         search.beam(PROOF_WIDTHS[0] if _choices(search.chain) <= FEW * len(search.chain) else width)
         if search.closed():
