@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from montage.project import Project
     from montage.rendering import render
     from montage.script import Script, parse_script, read_script
+    from montage.style import learn_style
     from montage.timeline import Timeline
     from montage.values import Candidate, MontageError, Sentence, Slot
 
@@ -52,6 +53,7 @@ _PLACES = {
     "Span": "index.base",
     "Timeline": "montage.timeline",
     "build_index": "index.builder",
+    "learn_style": "montage.style",
     "parse_script": "montage.script",
     "plan": "montage.planning",
     "read_script": "montage.script",
@@ -79,6 +81,7 @@ __all__ = [
     "Span",
     "Timeline",
     "build_index",
+    "learn_style",
     "parse_script",
     "plan",
     "read_script",

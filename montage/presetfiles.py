@@ -29,7 +29,7 @@ from montage.presets import PRESETS, Preset
 from montage.rules import RULES, Grammar
 from montage.values import Directives, Idiom, MontageError
 
-__all__ = ["preset_toml", "read_preset", "write_preset"]
+__all__ = ["may_be_written", "preset_toml", "read_preset", "write_preset"]
 
 DEEPEST = 8
 """Most files that extend one another."""
@@ -314,18 +314,32 @@ def _quoted(text: str) -> str:
     return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
 
 
-def write_preset(preset: Preset, path: Path | str, notes: Sequence[str] = ()) -> Path:
-    """Write a preset file. Only a file that begins as such files do is written over.
+def may_be_written(path: Path | str) -> None:
+    """Make sure that a preset may be written there: only a file that begins as such files do is written over.
 
     Raises:
-        MontageError: if another file is there, or it cannot be written.
+        MontageError: if it may not.
     """
     path = Path(path)
     if path.suffix.lower() != ".toml":
         raise MontageError(f"a preset file ends in .toml, got {path.name!r}: change its name")
     try:
-        if path.exists() and not path.read_bytes().startswith(MARK.encode()):
-            raise MontageError(f"{path} is there and was not written by montage: name another file")
+        taken = path.exists() and not path.read_bytes().startswith(MARK.encode())
+    except OSError as error:
+        raise MontageError(f"cannot write the preset file {path}: {error.strerror}") from error
+    if taken:
+        raise MontageError(f"{path} is there and was not written by montage: name another file")
+
+
+def write_preset(preset: Preset, path: Path | str, notes: Sequence[str] = ()) -> Path:
+    """Write a preset file where it may be written.
+
+    Raises:
+        MontageError: if another file is there, or it cannot be written.
+    """
+    path = Path(path)
+    may_be_written(path)
+    try:
         path.write_text(preset_toml(preset, notes), encoding="utf-8")
     except OSError as error:
         raise MontageError(f"cannot write the preset file {path}: {error.strerror}") from error

@@ -345,6 +345,38 @@ def render(output: Output, no_fallback: bool, **options: Any) -> None:
     run_render(output, **options)
 
 
+@cli.command("learn-style")
+@click.argument("film", type=FILE)
+@click.option(
+    "-o", "--output", "to", type=click.Path(path_type=Path), help="The preset file. [default: FILM.toml]"
+)
+@click.option("--extends", default="documentary", show_default=True, help="A preset's name, or its file.")
+@output_options
+def learn_style_command(film: Path, to: Path | None, extends: str, output: Output) -> None:
+    """Read how a finished film is cut, and write a preset that cuts like it.
+
+    \b
+    Example: montage learn-style film.mp4 -o my.toml; montage plan script.txt --preset my.toml
+    """
+    from montage.cli.styles import run_learn_style
+
+    run_learn_style(film, to or film.with_suffix(".toml"), extends, output)
+
+
+@cli.command("presets")
+@click.argument("name", required=False)
+@output_options
+def presets_command(name: str | None, output: Output) -> None:
+    """The presets; with NAME or FILE, that one as a file to start from.
+
+    \b
+    Example: montage presets calm > mine.toml
+    """
+    from montage.cli.styles import run_presets
+
+    run_presets(name, output)
+
+
 @cli.command()
 @click.argument("target", type=click.Path(exists=True, path_type=Path))
 @click.option("--store", type=click.Path(path_type=Path), help="Where a library's index lies, if elsewhere.")
