@@ -97,7 +97,13 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                     "brightness": 0.4,
                     "camera moves": 0.6,
                     "pace": 1.0,
+                    "tempo": 0.6,
+                    "finished move": 0.8,
+                    "motion energy": 0.25,
+                    "day and night": 0.7,
                 },
+                slots=2,
+                spread=0.3,
             ),
             Preset(
                 name="trailer",
@@ -111,8 +117,19 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                     "size jump": 0.0,
                     "variety": 1.0,
                     "steadiness": 0.1,
+                    "tempo": 0.6,
+                    "finished move": 0.15,
+                    "day and night": 0.1,
+                    "black and white": 0.2,
+                    "motion energy": 0.02,
+                    "meaning": 0.05,
+                    "match cut": 0.2,
+                    "metronome": 0.02,
+                    "rhythm": 0.02,
                 },
                 title_seconds=Fraction(3, 2),
+                slots=4,
+                spread=0.5,
             ),
             Preset(
                 name="social",
@@ -120,15 +137,25 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 pace=Fraction(2),
                 minimum=Fraction(1),
                 maximum=Fraction(4),
-                weights={"lighting": 0.4, "sharpness": 0.4, "variety": 0.8, "colour": 0.15},
+                weights={
+                    "lighting": 0.4,
+                    "sharpness": 0.4,
+                    "variety": 0.8,
+                    "colour": 0.15,
+                    "tempo": 0.5,
+                    "day and night": 0.25,
+                },
                 title_seconds=Fraction(3, 2),
+                slots=4,
+                spread=0.4,
             ),
         )
     }
 )
 """Holds are OpenMontage's by tone, base [shortest-longest] in seconds: calm is its elegiac 4 [2.5-7],
 documentary its reverent 3.5 [2-6], social its wry 2 [1-4], trailer its urgent 1.2 [0.5-2.5]. A documentary
-may go down to 1.5 s here, so that a short take that is right can be used."""
+may go down to 1.5 s here, so that a short take that is right can be used. Spreads are ours: lengths of calm
+films lie close together, those of trailers far apart. The documentary has every rule's own weight."""
 
 
 def load_preset(name: str | Path) -> Preset:

@@ -30,6 +30,20 @@ def test_every_rule_has_a_weight_in_every_preset() -> None:
     assert load_preset("calm").all_weights["steadiness"] == 0.6
 
 
+def test_the_documentary_has_the_weights_of_the_rules() -> None:
+    assert not PRESETS["documentary"].weights, "a preset file's [weights] are those that differ"
+
+
+def test_presets_differ_as_they_say() -> None:
+    calm, trailer = PRESETS["calm"], PRESETS["trailer"]
+    for rule in ("colour", "day and night", "finished move", "motion energy"):
+        own = RULES[rule].weight
+        assert trailer.all_weights[rule] < own < calm.all_weights[rule]
+    assert trailer.all_weights["metronome"] < RULES["metronome"].weight
+    assert calm.spread < PRESETS["documentary"].spread < trailer.spread
+    assert calm.slots < PRESETS["documentary"].slots < trailer.slots
+
+
 def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(MontageError, match=r"no preset 'loud': choose one of documentary, calm"):
         load_preset("loud")
@@ -43,6 +57,9 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
         ({"maximum": Fraction(3)}, "maximum=3.0"),
         ({"slowest": Fraction(0)}, "slowest=0.0"),
         ({"candidates": 0}, "candidates=0"),
+        ({"slots": 0}, "slots=0"),
+        ({"spread": 0.0}, "spread=0.0"),
+        ({"spread": float("nan")}, "spread=nan"),
         ({"weights": {"macth": 1.0}}, "macth"),
         ({"weights": {"match": -1.0}}, "match"),
         ({"weights": {"match": float("nan")}}, "match"),
