@@ -219,7 +219,7 @@ def _style(film: str, shots: Sequence[Shot]) -> Style:
     shown = sum(kept)
     if shown < FEWEST:
         raise MontageError(
-            f"{film} has {shown} shots besides black, titles and credits, too few to learn a style from: "
+            f"{film} has {shown} shot{'' if shown == 1 else 's'} besides black, titles and credits, too few to learn a style from: "
             f"it takes {FEWEST} or more. Name a longer film"
         )
     sizes = [[0] * len(SHOT_SIZES) for _ in SHOT_SIZES]
