@@ -223,7 +223,7 @@ SLOT_RULES = (
         slot=clean_picture,
         source="editing practice: no slates or burnt-in text",
     ),
-    Rule(name="resolution", weight=0.2, arity=1, slot=resolution, source="technical quality in delivery"),
+    Rule(name="resolution", weight=0.1, arity=1, slot=resolution, source="technical quality in delivery"),
     Rule(name="idiom scale", weight=0.8, arity=1, slot=idiom_scale, source=LEAKE),
     Rule(name="subject", weight=0.8, arity=1, slot=subject, source=LEAKE + ": emphasise a character"),
     Rule(
