@@ -80,6 +80,8 @@ class LookMeter:
             shake=_unit(movement.shake),
             motion=round(movement.motion, 4),
             move=movement.move,
+            heading=movement.heading,
+            moving=movement.moving,
             size=shot_size(heights[len(heights) // 2]) if seen else None,
             faces=max(map(len, found), default=0) if seen else 0,
             loudness=loudness,

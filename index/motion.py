@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,28 @@ _SECOND = 0.1
 """The same for a second movement beside it."""
 _MOST_GAIN = 6.0
 """Dark and flat pictures are amplified to the full range, so many times at most."""
+_SLOWEST = 0.008
+"""Frame widths a second: a camera slower than this has not begun its move."""
+_STARTED = 0.15
+"""The same as a share of its usual speed."""
+_HALT = 0.45
+"""Seconds for which a move may pause and still be one."""
+_QUICK = 0.05
+"""Frame widths a second of flow from which a picture is seen to move."""
+_ALONE = 0.005
+"""Frame widths past the background from which a point moves by itself: less is an error of the fit."""
+_ALONE_SPEED = 0.03
+"""The same in frame widths a second."""
+_STEPS = 3
+"""Fewer steps in which something moves say nothing about its heading."""
+_LOST = 0.2
+"""Frame widths a step that nothing moves: the point was taken for another."""
+_ONE_WAY = 0.55
+"""Least share of what moves by itself that goes one way across the screen."""
+_CLEAR = 0.003
+"""Least shift that way, over all points, frame widths a second."""
+_COMPACT = 0.2
+"""Most that a subject is spread across the picture: what a travelling camera passes by is everywhere."""
 _FEWEST = 12
 """Fewer points than this found again say nothing about the camera."""
 
@@ -39,6 +63,8 @@ _FEWEST = 12
 class Step:
     """What moved between two sampled frames."""
 
+    start: float
+    """Seconds from the first frame."""
     seconds: float
     right: float
     """Shift of the scene to the right, frame widths."""
@@ -50,6 +76,12 @@ class Step:
     """Median length of the flow, frame widths."""
     trusted: bool
     """Whether enough points agreed on one movement."""
+    across: float = 0.0
+    """What moves by itself: its shift to the right past the background, frame widths, over all points."""
+    stir: float = 0.0
+    """The same without regard to the way it goes."""
+    spread: float | None = None
+    """Standard deviation of where that is across the picture, frame widths; None where too few points do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +93,10 @@ class Movement:
     """Frame widths a second."""
     shake: float
     """0 to 1."""
+    heading: Literal["left", "right"] | None = None
+    """The way across the screen in which the subject moves past the background, None where none is clear."""
+    moving: tuple[float, float] | None = None
+    """Seconds from the first frame in which the camera pans, tilts or zooms, None where it does none."""
 
 
 class MovementMeter:
@@ -73,7 +109,7 @@ class MovementMeter:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self._gray: NDArray[np.uint8] | None = None
-        self._time = Fraction(0)
+        self._first = self._time = Fraction(0)
 
     def push(self, time: Fraction, image: Image) -> bool:
         """Take a frame if it is due; whether it was."""
@@ -82,8 +118,12 @@ class MovementMeter:
         if self._gray is not None and time - self._time < STEP_SECONDS:
             return False
         gray: NDArray[np.uint8] = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        if self._gray is not None and gray.shape == self._gray.shape:
-            self.steps.append(_step(self._gray, gray, float(time - self._time)))
+        if self._gray is None:
+            self._first = time
+        elif gray.shape == self._gray.shape:
+            self.steps.append(
+                _step(self._gray, gray, float(self._time - self._first), float(time - self._time))
+            )
         self._gray, self._time = gray, time
         return True
 
@@ -92,11 +132,11 @@ class MovementMeter:
         return name_move(self.steps)
 
 
-def _step(before: Gray, after: Gray, seconds: float) -> Step:
+def _step(before: Gray, after: Gray, start: float, seconds: float) -> Step:
     import cv2
 
     height, width = before.shape
-    still = Step(seconds, 0.0, 0.0, 0.0, 0.0, False)
+    still = Step(start, seconds, 0.0, 0.0, 0.0, 0.0, False)
     before, after = _stretched(before, after)
     points, weights = _corners(before)
     if len(points) < _FEWEST:
@@ -109,13 +149,36 @@ def _step(before: Gray, after: Gray, seconds: float) -> Step:
     flow = float(np.median(np.hypot(*(new - old).T))) / width
     fits = _fits(old, new, weights)
     if not fits:
-        return Step(seconds, 0.0, 0.0, 0.0, flow, False)
+        return Step(start, seconds, 0.0, 0.0, 0.0, flow, False)
     fit = _background(before, after, fits)
     scale = math.hypot(fit[0, 0], fit[1, 0])
     shift = _shift(fit, width, height)
     if not 0.5 < scale < 2:
-        return Step(seconds, 0.0, 0.0, 0.0, flow, False)
-    return Step(seconds, float(shift[0]) / width, float(shift[1]) / width, math.log(scale), flow, True)
+        return Step(start, seconds, 0.0, 0.0, 0.0, flow, False)
+    across, stir, spread = _alone(old / width, (new - (old @ fit[:, :2].T + fit[:, 2])) / width, seconds)
+    return Step(
+        *(start, seconds, float(shift[0]) / width, float(shift[1]) / width, math.log(scale), flow, True),
+        *(across, stir, spread),
+    )
+
+
+def _alone(
+    places: NDArray[np.float64], past: NDArray[np.float64], seconds: float
+) -> tuple[float, float, float | None]:
+    """``Step.across``, ``stir`` and ``spread`` from (N, 2) places and how far each moved past the background.
+
+    All in frame widths.
+    """
+    lengths = np.hypot(*past.T)
+    alone = (lengths > max(_ALONE, _ALONE_SPEED * seconds)) & (lengths < _LOST)
+    right = past[alone, 0]
+    across, stir = float(right.sum()) / len(past), float(lengths[alone].sum()) / len(past)
+    weights = np.maximum(right * math.copysign(1.0, across), 0.0)
+    if len(right) < 3 or not weights.any():
+        return across, stir, None
+    x = places[alone, 0]
+    middle = float(np.average(x, weights=weights))
+    return across, stir, math.sqrt(float(np.average((x - middle) ** 2, weights=weights)))
 
 
 def _stretched(before: Gray, after: Gray) -> tuple[Gray, Gray]:
@@ -283,7 +346,62 @@ def name_move(steps: list[Step]) -> Movement:
         name = "handheld"
     else:
         name = "static"
-    return Movement(name, motion, min(1.0, shake))
+    moving = None
+    if name not in ("static", "handheld"):
+        sign = math.copysign(1.0, {"pan": right, "tilt": down, "zoom": growth}[kind])
+        axis = ("pan", "tilt", "zoom").index(kind)
+        scale = sign / (2 if kind == "zoom" else 1)
+        moving = _moving(steps, scale * smooth[:, axis], scale * speed[:, axis])
+    return Movement(name, motion, min(1.0, shake), _heading(trusted, seconds), moving)
+
+
+def _heading(trusted: list[Step], seconds: float) -> Literal["left", "right"] | None:
+    """Screen direction: which way the subject moves past the background.
+
+    A subject that a panning camera keeps in the middle of the frame heads the way it goes all the same. What
+    goes to and fro, both ways at once, or up and down has no heading.
+    """
+    known = sum(step.seconds for step in trusted)
+    across, stir = sum(step.across for step in trusted), sum(step.stir for step in trusted)
+    spreads = [step.spread for step in trusted if step.spread is not None]
+    if 3 * known < seconds or len(spreads) < _STEPS or not stir:
+        return None
+    if abs(across) < max(_ONE_WAY * stir, _CLEAR * known) or float(np.median(spreads)) > _COMPACT:
+        return None
+    telling = [step.across for step in trusted if abs(step.across) > _ONE_WAY / 2 * step.stir]
+    with_it = sum(1 for one in telling if one * across > 0)
+    if with_it < _STEPS or with_it < 0.8 * len(telling):
+        return None
+    return "right" if across > 0 else "left"
+
+
+def _moving(steps: list[Step], rates: NDArray[np.float64], rough: NDArray[np.float64]) -> tuple[float, float]:
+    """The stretch in which the camera goes furthest, by its speed along the move at each trusted step.
+
+    ``rates`` are smoothed, ``rough`` are not: a running mean begins too early and ends too late. A halt of up
+    to ``_HALT`` is part of a move, and so are steps too quick to follow.
+    """
+    trusted = [step for step in steps if step.trusted]
+    usual = float(np.percentile(rates[rates > 0], 75)) if (rates > 0).any() else 0.0
+    least = max(_SLOWEST, _STARTED * usual)
+    going = np.flatnonzero((rates >= least) & (rough >= least))
+    if not len(going):
+        going = np.array([int(rates.argmax())])
+    gaps = [sum(step.seconds for step in trusted[a + 1 : b]) for a, b in itertools.pairwise(going)]
+    runs = np.split(going, [place + 1 for place, gap in enumerate(gaps) if gap > _HALT])
+    far = [sum(float(rates[at]) * trusted[at].seconds for at in run) for run in runs]
+    best = runs[int(np.argmax(far))]
+    first, last = steps.index(trusted[best[0]]), steps.index(trusted[best[-1]])
+    while first > 0 and _too_quick(steps[first - 1]):
+        first -= 1
+    while last + 1 < len(steps) and _too_quick(steps[last + 1]):
+        last += 1
+    return round(steps[first].start, 3), round(steps[last].start + steps[last].seconds, 3)
+
+
+def _too_quick(step: Step) -> bool:
+    """Whether the picture moved, and so much that no one movement could be found."""
+    return not step.trusted and step.flow > _QUICK * step.seconds
 
 
 def _smooth(speed: NDArray[np.float64]) -> NDArray[np.float64]:

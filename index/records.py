@@ -123,6 +123,8 @@ def shot_from(row: Sequence[Any]) -> Shot:
     """A row of ``SHOT_COLUMNS``."""
     look = json.loads(row[4])
     look |= {"phash": int(look["phash"], 16), "lab": tuple(look["lab"])}
+    if look.get("moving") is not None:
+        look["moving"] = tuple(look["moving"])
     return Shot(
         id=row[0],
         media=row[1],
