@@ -195,9 +195,13 @@ def read_shard(path: Path | str) -> Iterator[tuple[Origin, Measurement]]:
             missing.
     """
     with _opened(path) as file:
+        rows = 0
         for batch in file.iter_batches(batch_size=_AT_ONCE, use_threads=False):  # small: threads cost more
             for row in range(batch.num_rows):
                 yield _measurement(batch, row)
+            rows += batch.num_rows
+        if rows != max(1, file.metadata.num_rows):
+            raise ValueError(f"{rows} rows of {file.metadata.num_rows}")
 
 
 @contextlib.contextmanager
