@@ -218,8 +218,9 @@ def _style(film: str, shots: Sequence[Shot]) -> Style:
             kept[i] = False
     shown = sum(kept)
     if shown < FEWEST:
+        shots_said = "1 shot" if shown == 1 else f"{shown} shots"
         raise MontageError(
-            f"{film} has {shown} shot{'' if shown == 1 else 's'} besides black, titles and credits, too few to learn a style from: "
+            f"{film} has {shots_said} besides black, titles and credits, too few to learn a style from: "
             f"it takes {FEWEST} or more. Name a longer film"
         )
     sizes = [[0] * len(SHOT_SIZES) for _ in SHOT_SIZES]
