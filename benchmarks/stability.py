@@ -4,8 +4,8 @@
 
 A cut of a made-up library (``benchmarks.libraries``) is planned; then, for every edit, one sentence at random
 is replaced by another, taken out, or put in, and the script is planned again with the first cut as the
-previous one. Printed are the share of the other sentences' pictures that keep their shot, and the objective (without
-the rule of stability) over that of a cut that knows no previous one.
+previous one. Printed are the share of the other sentences' pictures that keep their shot, and the objective
+(without the rule of stability) over that of a cut that knows no previous one.
 """
 
 from __future__ import annotations

@@ -414,13 +414,13 @@ def solve(
 def _run(search: _Search, start: float, time_limit: float) -> tuple[str, list[list[IntArray]]]:
     """Work until closed or out of steps; returns (what closed it, the prunings in order)."""
     maps: list[list[IntArray]] = []
-    for steps, width in zip(ROUNDS, WIDTHS, strict=True):
+    for steps, widest in zip(ROUNDS, WIDTHS, strict=True):
         if steps == ROUNDS[-1] and _choices(search.chain) > 2 * PROOF_CHOICES:
             break
         search.raise_bound(steps)
         if search.closed():
             return "lagrange", maps
-        width = min(width, max(WIDTHS[0], BEAM_WORK // _choices(search.chain)))
+        width = min(widest, max(WIDTHS[0], BEAM_WORK // _choices(search.chain)))
         # Where little is left a wide search costs little, and may prove it at once.
         search.beam(PROOF_WIDTHS[0] if _choices(search.chain) <= FEW * len(search.chain) else width)
         if search.closed():
