@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.base import open_local
+from montage.filters import THUMB
+from montage.formats import Format
 from montage.process import Cancel, as_input, run_ffmpeg
-from montage.segments import THUMB, Format, Segment, Thumbs, thumbs_of
+from montage.segments import Segment, Thumbs, thumbs_of
 from montage.timeline import SAMPLE_RATE, Timeline, sample_at
 from montage.values import FilmError
 

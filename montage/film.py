@@ -19,17 +19,10 @@ from montage import __version__
 from montage.cache import LIMIT, Cache
 from montage.captions import cues_of, srt_text
 from montage.checks import Check, check_film
+from montage.filters import comparable
+from montage.formats import Fit, Format, Quality
 from montage.process import Cancel
-from montage.segments import (
-    Fit,
-    Format,
-    Quality,
-    Segment,
-    comparable,
-    find_segment,
-    make_segment,
-    segment_key,
-)
+from montage.segments import Segment, find_segment, make_segment, segment_key
 from montage.sound import Loudness, Mix, mix_sound, sound_key
 from montage.timeline import Clip, Timeline
 from montage.values import FilmError, MontageError

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from montage.cache import Cache, key_of
 from montage.checks import PlannedSound, block_levels
+from montage.formats import Quality
 from montage.process import Cancel, as_input, run_ffmpeg
-from montage.segments import INDEXED, Quality
+from montage.segments import INDEXED
 from montage.timeline import SAMPLE_RATE, Clip, Timeline
 from montage.values import FilmError
 

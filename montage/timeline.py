@@ -15,7 +15,18 @@ from index.base import Span, content_id
 from index.values import Media
 from montage.values import SLOT_KINDS, MontageError, Sentence, Slot, SlotKind
 
-__all__ = ["SAMPLE_RATE", "Caption", "Clip", "Timeline", "sample_at", "timeline_of"]
+__all__ = [
+    "SAMPLE_RATE",
+    "Caption",
+    "Clip",
+    "Framing",
+    "Grade",
+    "Music",
+    "Speech",
+    "Timeline",
+    "sample_at",
+    "timeline_of",
+]
 
 SAMPLE_RATE = 48_000
 """Samples of sound a second, for every film."""
@@ -28,6 +39,45 @@ def sample_at(frame: int, fps: Fraction) -> int:
     picture do not drift apart however many clips there are.
     """
     return int(Fraction(frame) * SAMPLE_RATE / fps + Fraction(1, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Where the film's frame lies within a larger picture, along the side that is cut.
+
+    The frame moves evenly from its place at the clip's first picture to its place at the last.
+
+    Raises:
+        ValueError: if a place lies outside the picture.
+    """
+
+    first: float = 0.5
+    """0 is the left or upper end of the picture, 0.5 its middle, 1 the right or lower end."""
+    last: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.first <= 1 and 0 <= self.last <= 1):
+            raise ValueError(f"the frame lies between 0 and 1 along the picture, got {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """A gentle change of exposure and colour, in 8-bit limited-range Y'CbCr.
+
+    Raises:
+        ValueError: if the picture would be black, or changed by more than is gentle.
+    """
+
+    gain: float = 1.0
+    """Luma is multiplied by this."""
+    blue: float = 0.0
+    """Added to Cb."""
+    red: float = 0.0
+    """Added to Cr."""
+
+    def __post_init__(self) -> None:
+        if not (0.5 <= self.gain <= 2 and abs(self.blue) <= 32 and abs(self.red) <= 32):
+            raise ValueError(f"a grade is gentle: gain 0.5 to 2, colours up to 32, got {self}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +106,16 @@ class Clip:
     square pixels, begin at time 0 and are SDR."""
     sentence: str = ""
     """Id of the sentence that it shows; empty for a title card."""
+    framing: Framing = Framing()
+    grade: Grade = Grade()
+    fade_in: int = 0
+    """Frames over which it comes up from black."""
+    fade_out: int = 0
+    """Frames over which it goes down to black."""
+    dissolve: int = 0
+    """Frames over which it comes up over ``under``."""
+    under: Clip | None = None
+    """What the clip before would go on to show: a clip of ``dissolve`` frames."""
 
     def __post_init__(self) -> None:
         if self.start < 0 or self.frames <= 0:
@@ -64,6 +124,15 @@ class Clip:
             raise ValueError(f"a clip cannot be of kind {self.kind!r}")
         if self.speed <= 0:
             raise ValueError(f"speed must be positive, got {self.speed}")
+        if min(self.fade_in, self.fade_out, self.dissolve) < 0 or (
+            max(self.fade_in, self.dissolve) + self.fade_out > self.frames
+        ):
+            raise ValueError(
+                f"fades and dissolves must fit into a clip's {self.frames} frames, got {self.fade_in} in, "
+                f"{self.fade_out} out, {self.dissolve} dissolved"
+            )
+        if (self.under.frames if self.under is not None else 0) != self.dissolve:
+            raise ValueError(f"a dissolve of {self.dissolve} frames needs a clip of that length under it")
         if not self.content:
             raise ValueError(f"a clip needs the content id of its source, got none for {self.source}")
 
@@ -111,8 +180,56 @@ class Caption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Speech:
+    """A stretch of narration: from frame ``start`` on, a span of a sound file is heard.
+
+    Raises:
+        ValueError: if its place makes no sense.
+    """
+
+    start: int
+    """Frame of the film."""
+    source: Path
+    """The sound file."""
+    content: str
+    """Content id of that file."""
+    span: Span
+    """What is heard, in seconds of the file."""
+    sentence: str = ""
+    """Id of the sentence that is spoken."""
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or not self.content:
+            raise ValueError(
+                f"narration needs start >= 0 and a content id, got {self.start} of {self.source}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Music:
+    """Music under a whole film.
+
+    Raises:
+        ValueError: if the bars are not in order.
+    """
+
+    source: Path
+    content: str
+    """Content id of the file."""
+    seconds: Fraction
+    """Length of the file."""
+    bars: tuple[float, ...] = ()
+    """Seconds of the file at which a bar begins, in order; empty where none is known. It is looped and
+    trimmed there."""
+
+    def __post_init__(self) -> None:
+        if list(self.bars) != sorted(self.bars) or not self.content or self.seconds <= 0:
+            raise ValueError(f"music needs a content id, a length and bars in order, got {self.source}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """Pictures and captions on one frame grid.
+    """Pictures, captions, narration and music on one frame grid.
 
     Raises:
         ValueError: if the pictures leave a hole or overlap, or a caption lies outside them.
@@ -122,6 +239,9 @@ class Timeline:
     """Frames a second; 30000/1001 is exact."""
     picture: tuple[Clip, ...]
     captions: tuple[Caption, ...] = ()
+    narration: tuple[Speech, ...] = ()
+    """In order; it may run over the joins of pictures."""
+    music: Music | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fps", Fraction(self.fps))
@@ -142,6 +262,9 @@ class Timeline:
                     f"[{caption.start}, {caption.end}) after frame {before}"
                 )
             before = caption.end
+        starts = [speech.start for speech in self.narration]
+        if starts != sorted(starts) or (starts and starts[-1] >= at):
+            raise ValueError(f"narration must follow in order within the film's {at} frames, got {starts}")
 
     @property
     def frames(self) -> int:

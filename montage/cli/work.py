@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from index.builder import IndexEvent
     from index.library import Library
     from montage.cut import Cut
+    from montage.formats import Fit, Quality
     from montage.gaps import Fallback
     from montage.project import Project
-    from montage.segments import Fit, Quality
 
 __all__ = ["open_library", "planned", "run_build_index", "run_plan", "run_render"]
 

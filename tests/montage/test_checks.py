@@ -12,7 +12,9 @@ from filmlab import FPS, SIZE, make, row_of, steady, write_counter
 from montage.cache import Cache
 from montage.checks import Check, PlannedSound, block_levels, check_film, picture_problems
 from montage.film import join_film, render_timeline
-from montage.segments import THUMB, Format, Segment, Thumbs, make_segment, segment_key
+from montage.filters import THUMB
+from montage.formats import Format
+from montage.segments import Segment, Thumbs, make_segment, segment_key
 from montage.sound import mix_sound
 from montage.timeline import SAMPLE_RATE, Timeline
 from montage.values import FilmError

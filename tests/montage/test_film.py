@@ -32,7 +32,8 @@ from filmlab import (
 from index.base import Span
 from montage.cache import Cache
 from montage.film import Film, render_timeline
-from montage.segments import Format, find_segment, segment_key
+from montage.formats import Format
+from montage.segments import find_segment, segment_key
 from montage.timeline import Caption, Clip, Timeline, sample_at
 from montage.values import FilmError, MontageError
 

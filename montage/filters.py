@@ -1,0 +1,119 @@
+"""ffmpeg's filters that bring a source's frames to the film: its clock, its size, its colours."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from montage.formats import Format
+from montage.timeline import Clip
+
+__all__ = ["THUMB", "colour_in", "comparable", "fitting", "thumbing", "timing"]
+
+THUMB = 24
+"""Side of the thumbnails by which segments are checked, pixels."""
+TOLERANCE = Fraction(2, 1000)
+"""Seconds by which a timestamp may be late and still count as on time: containers such as Matroska round
+timestamps to a millisecond, and so do project files with in-points."""
+PAD_SECONDS = Fraction(1, 2)
+"""The last frame is held for this long at most where a source ends early; more is an error."""
+HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
+"""PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)."""
+HDR_PEAK = 203
+"""Nits of diffuse white in an HDR source (ITU-R BT.2408)."""
+_SCALE_MATRICES = {
+    "bt709": "bt709", "smpte170m": "smpte170m", "bt470bg": "bt470", "fcc": "fcc", "smpte240m": "smpte240m",
+    "bt2020nc": "bt2020", "bt2020c": "bt2020",
+}  # fmt: skip
+_FILTER_MATRICES = {"bt470": "bt470bg", "bt2020": "bt2020nc"}
+_TAGS = "range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+
+
+def colour_in(clip: Clip) -> tuple[str, str, bool]:
+    """(matrix for swscale or empty, transfer if HDR or empty, whether there is alpha)."""
+    media = clip.media
+    if media is None:
+        return "", "", False
+    matrix = _SCALE_MATRICES.get(media.matrix, "")
+    rgb = any(name in media.pixel_format for name in ("rgb", "bgr", "gbr", "argb", "pal8"))
+    if not matrix and not rgb:
+        # Untagged footage: high definition is BT.709, less is BT.601, as players assume.
+        matrix = "bt709" if max(media.width, media.height) >= 1280 else "smpte170m"
+    transfer = media.transfer if media.transfer in HDR_TRANSFERS else ""
+    alpha = media.pixel_format.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16"))
+    return ("" if rgb else matrix), transfer, alpha
+
+
+def comparable(clip: Clip, form: Format) -> bool:
+    """Whether the film's picture may be compared with its source's, thumbnail by thumbnail.
+
+    Not after tone mapping or blending, and not where so few pixels of the source are seen that rounding
+    them moves the picture.
+    """
+    _, hdr, alpha = colour_in(clip)
+    if hdr or alpha:
+        return False
+    if clip.media is None:
+        return True
+    width, height = clip.media.display_size
+    aspect = form.width / form.height
+    if form.fit == "crop":
+        return min(width, height * aspect, height, width / aspect) >= 4 * THUMB
+    return min(THUMB, THUMB * width / height / aspect, THUMB * height * aspect / width) >= THUMB / 4
+
+
+def timing(clip: Clip, form: Format) -> str:
+    """Filters that put on each frame of the grid the source frame that is on screen at that moment."""
+    begin = round((clip.origin + clip.span.start) * 1_000_000)
+    early = round(min(TOLERANCE, Fraction(1, 5) / form.fps) * 1_000_000)
+    pad = max(1, int(PAD_SECONDS * form.fps))
+    return (
+        f"settb=AVTB,setpts='(PTS-{begin})*{clip.speed.denominator}/{clip.speed.numerator}-{early}',"
+        f"fps={form.fps.numerator}/{form.fps.denominator}:start_time=0:round=up,"
+        f"tpad=stop={pad}:stop_mode=clone,trim=end_frame={clip.frames},"
+        f"settb={form.fps.denominator}/{form.fps.numerator},setpts=N"
+    )
+
+
+def fitting(clip: Clip, form: Format) -> str:
+    """Filters that bring the picture to the film's size and colours, in square pixels."""
+    matrix, transfer, alpha = colour_in(clip)
+    width, height = form.width, form.height
+    flags = "fast_bilinear" if form.quality == "draft" else "bicubic"
+    if form.fit == "crop":
+        size = f"w='max({width},2*round({height}*dar/2))':h='max({height},2*round({width}/dar/2))'"
+        frame = f"crop={width}:{height}"
+    else:
+        size = (
+            f"w='max(2,min({width},2*round({height}*dar/2)))':h='max(2,min({height},2*round({width}/dar/2)))'"
+        )
+        frame = f"pad={width}:{height}:-1:-1:black"
+    chain = ["premultiply=inplace=1"] if alpha else []
+    if transfer:
+        chain += [
+            f"scale={size}:flags={flags}",
+            f"zscale=tin={transfer}:pin=bt2020:min=bt2020nc:t=linear:npl={HDR_PEAK}",
+            "format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv",
+        ]
+    else:
+        # swscale changes a matrix by way of RGB, slowly and a level too dark; the colorspace filter does
+        # not. Primaries and transfer are the same to the eye in all of SDR and stay as they are.
+        stay = matrix or "bt709"
+        into = f"in_color_matrix={stay}:" if matrix else ""
+        chain.append(f"scale={size}:flags={flags}:{into}out_color_matrix={stay}:out_range=tv")
+        chain.append("format=yuv420p")
+        if stay != "bt709":
+            name = _FILTER_MATRICES.get(stay, stay)
+            chain.append(f"setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace={name}")
+            chain.append("colorspace=space=bt709:trc=bt709:primaries=bt709:range=tv:format=yuv420p")
+    chain += ["format=yuv420p", frame, "setsar=1", f"setparams={_TAGS}"]
+    return ",".join(chain)
+
+
+def thumbing(form: Format) -> str:
+    """Filters that make the thumbnails of what is planned straight from the source's frames."""
+    aspect = form.width / form.height
+    if form.fit == "crop":
+        fit = f"crop=w='min(iw,ih*{aspect}/(dar*ih/iw))':h='min(ih,iw*(dar*ih/iw)/{aspect})',"
+        return f"{fit}scale={THUMB}:{THUMB}:flags=area:out_range=pc,format=gray"
+    size = f"w='max(2,round({THUMB}*min(1,dar/{aspect})))':h='max(2,round({THUMB}*min(1,{aspect}/dar)))'"
+    return f"scale={size}:flags=area:out_range=pc,format=gray,pad={THUMB}:{THUMB}:-1:-1:black"
