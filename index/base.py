@@ -12,6 +12,7 @@ import importlib.util
 import math
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -28,6 +29,7 @@ __all__ = [
     "ffmpeg_path",
     "file_sha256",
     "import_torch",
+    "is_film",
     "open_local",
     "to_seconds",
 ]
@@ -111,6 +113,11 @@ def file_sha256(path: Path | str) -> str:
     """SHA-256 of a whole file, as 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_film(metadata: Mapping[str, str]) -> bool:
+    """Whether a container's metadata is that of a film of ours; Matroska writes names in capitals."""
+    return any(name.casefold() == FILM_MARK for name in metadata)
 
 
 def content_id(path: Path | str) -> str:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from index.base import FILM_MARK, FootageError, content_id
+from index.base import FootageError, content_id, is_film
 from index.sidecars import Beside, read_beside
 from index.values import Media
 
@@ -168,7 +168,7 @@ def read_media(
             decoded.
     """
     with open_footage(path) as container:
-        if not films and FILM_MARK in container.metadata:
+        if not films and is_film(container.metadata):
             raise FootageError(f"{os.fspath(path)!r}: it is a film that montage made, not footage")
         stream = main_stream(container, path)
         start, frame = _first_frame(container, stream, path)

@@ -17,6 +17,8 @@ __all__ = ["frame_at", "frames_at"]
 CLOSE = Fraction(1)
 """Seconds before a frame that is asked for from which every picture is decoded; further away those that no
 other depends on are left out, which halves the time."""
+BACK = (0, 3, 10, 100_000)
+"""Seconds before a frame to which the reader goes, one after the other, until it is before the frame."""
 CLOSE_FRAMES = 24
 """The same in frames, where these last longer: more than any decoder holds back."""
 
@@ -83,9 +85,7 @@ class _Reader:
     def shown_at(self, target: Fraction) -> Any:
         """PyAV's last frame that begins at ``target`` or before, else the first; None if there is none."""
         if self._frames is None or self._leaps(target):
-            self._container.seek(int(target), stream=self._stream, backward=True)
-            self._frames = self._container.decode(self._stream)
-            self._shown = self._ahead = None
+            self._seek(target)
         while self._ahead is None or self._ahead.pts is None or self._ahead.pts <= target:
             self._shown = self._ahead or self._shown
             at = None if self._shown is None else self._shown.pts
@@ -95,6 +95,18 @@ class _Reader:
             if self._ahead is None:
                 break
         return self._shown or self._ahead
+
+    def _seek(self, target: Fraction) -> None:
+        """Go to a frame that begins at ``target`` or before; containers without an index land late."""
+        for back in BACK:
+            start = target - back / Fraction(self._stream.time_base)
+            self._container.seek(int(start), stream=self._stream, backward=True)
+            self._stream.codec_context.skip_frame = "DEFAULT"
+            self._frames = self._container.decode(self._stream)
+            self._shown, self._ahead = None, next(self._frames, None)
+            at = None if self._ahead is None else self._ahead.pts
+            if at is not None and at <= target:
+                break
 
     def _leaps(self, target: Fraction) -> bool:
         """Whether a key frame lies between where the decoder is and ``target``."""

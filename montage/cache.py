@@ -57,7 +57,8 @@ class Cache:
         """The piece, marked as just used; None if it is not there."""
         path = self.path(key, suffix)
         try:
-            os.utime(path)
+            # The time of reading marks the use; that of writing stays, by which a change is noticed.
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
         except OSError:
             return None
         return path
@@ -88,7 +89,7 @@ class Cache:
                     if now - status.st_mtime > STALE_SECONDS:
                         path.unlink()
                 elif path.is_file():
-                    found.append((status.st_mtime, status.st_size, path))
+                    found.append((status.st_atime, status.st_size, path))
         total = sum(size for _, size, _ in found)
         removed = 0
         for _, size, path in sorted(found, key=lambda item: item[0]):

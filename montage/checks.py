@@ -15,15 +15,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.base import open_local
-from montage.filters import THUMB
+from index.base import FootageError, open_local
+from index.looks import perceptual_hash
+from index.stills import frames_at
+from montage.filters import THUMB, TOLERANCE, comparable
 from montage.formats import Format
+from montage.joining import Sums, packet_sums
+from montage.metering import read_meter
 from montage.process import Cancel, as_input, run_ffmpeg
-from montage.segments import Segment, Thumbs, thumbs_of
-from montage.timeline import SAMPLE_RATE, Timeline, sample_at
+from montage.segments import Thumbs, thumbs_of
+from montage.timeline import SAMPLE_RATE, Clip, Timeline, sample_at
 from montage.values import FilmError
 
-__all__ = ["Check", "PlannedSound", "check_film", "picture_problems", "segment_problems"]
+__all__ = [
+    "Check",
+    "PlannedSound",
+    "Shown",
+    "block_levels",
+    "check_film",
+    "check_sound",
+    "picture_problems",
+    "segment_problems",
+]
 
 BLACK = 32
 """Luma (0 to 255) below which every pixel of a black thumbnail lies."""
@@ -49,6 +62,15 @@ AAC_FRAME = 1024
 """Samples in a frame of AAC: sound may be this much longer or shorter than the picture."""
 BLOCK = SAMPLE_RATE // 10
 """Samples in a block of the sound check."""
+LOUDNESS_LU = 0.5
+"""How far the encoded film may be from the loudness that was planned."""
+PEAK_DBTP = -1.0
+"""Highest true peak allowed (EBU R128)."""
+SHOT_SIDE = 96
+"""Shorter side of a source frame that is looked at for its perceptual hash, pixels."""
+SHOT_BITS = 20
+"""Bits of 64 in which the hash of a film's frame may differ from that of its source's: different pictures
+differ in half of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +80,18 @@ class Check:
     name: str
     passed: bool
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shown:
+    """What is known of the picture of one clip when a film is checked."""
+
+    planned: Thumbs
+    """What the source shows at each frame of the clip."""
+    problems: tuple[str, ...] = ()
+    """What the check of its segment found."""
+    fresh: bool = True
+    """Whether it was made for this film, and not checked in an earlier one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,6 +117,12 @@ def _levelled(thumbs: Thumbs) -> NDArray[np.float32]:
     return np.asarray(values - values.mean(axis=(1, 2), keepdims=True), dtype=np.float32)
 
 
+def _difference(shown: Thumbs, planned: Thumbs) -> NDArray[np.float32]:
+    """How different pictures are, frame by frame (see ``DIFFERENT``)."""
+    apart = np.abs(_levelled(shown) - _levelled(planned)).mean(axis=(1, 2))
+    return np.asarray(apart / np.maximum(planned.std(axis=(1, 2)), LEAST_CONTRAST), dtype=np.float32)
+
+
 def picture_problems(shown: Thumbs, planned: Thumbs, fps: Fraction, *, compare: bool = True) -> list[str]:
     """Where pictures are black, frozen or other than planned.
 
@@ -100,8 +140,7 @@ def picture_problems(shown: Thumbs, planned: Thumbs, fps: Fraction, *, compare: 
         problems.append(f"black from frame {black[0]} on ({len(black)} frames) where the source is not")
     problems += _frozen(shown, planned, fps)
     if compare and len(shown):
-        apart = np.abs(_levelled(shown) - _levelled(planned)).mean(axis=(1, 2))
-        apart /= np.maximum(planned.std(axis=(1, 2)), LEAST_CONTRAST)
+        apart = _difference(shown, planned)
         other = np.flatnonzero(apart > DIFFERENT)
         if len(other):
             problems.append(
@@ -125,113 +164,156 @@ def _frozen(shown: Thumbs, planned: Thumbs, fps: Fraction) -> list[str]:
 
 
 def segment_problems(
-    video: Path, planned: Thumbs, form: Format, *, compare: bool = True, cancel: Cancel | None = None
+    video: Path, planned: Thumbs, form: Format, clip: Clip, *, cancel: Cancel | None = None
 ) -> list[str]:
     """What is wrong with the picture of one segment file.
 
-    Its packets are counted in any case. A final segment is decoded whole; of a draft, which is encoded
-    in less time than that would take, the key frames are.
+    It is decoded whole; a proxy, in which every picture is a key frame, too.
 
     Raises:
         FilmError: if it has not exactly as many frames as planned.
     """
-    packets = _packets(video)
-    expected = [n * form.ticks for n in range(len(planned))]
-    if sorted(pts for pts, _ in packets) != expected:
+    packets, _ = packet_sums(video)
+    with open_local(video) as container:
+        base = Fraction(container.streams.video[0].time_base or 1)
+    if sorted(round(pts * base * form.fps) for pts, _ in packets) != list(range(len(planned))):
         raise FilmError(
             f"a segment came out with {len(packets)} frames where {len(planned)} were planned, or unevenly "
             "spaced: render again; if it persists, report the source file"
         )
     if not packets[0][1]:
         raise FilmError("a segment does not begin with a key frame: render again")
-    if form.quality == "draft":
-        frames, shown = _key_frames(video, form.ticks)
-        return picture_problems(shown, planned[frames], Fraction(1), compare=compare)
     shown, said = thumbs_of(video, cancel=cancel)
     if len(shown) != len(planned):
         return [f"decodes to {len(shown)} of {len(planned)} frames"]
-    return picture_problems(shown, planned, form.fps, compare=compare) + said.splitlines()[:3]
+    problems = picture_problems(shown, planned, form.fps, compare=comparable(clip, form))
+    return problems + shot_problems(shown, clip, form) + said.splitlines()[:3]
 
 
-def _packets(video: Path) -> list[tuple[int, bool]]:
-    """(timestamp in the stream's ticks, whether a key frame) of every picture packet."""
+def shot_problems(shown: Thumbs, clip: Clip, form: Format) -> list[str]:
+    """Whether the middle frame of a segment is the one that was planned.
 
-    with open_local(video) as container:
-        stream = container.streams.video[0]
-        return [
-            (int(packet.pts), bool(packet.is_keyframe))
-            for packet in container.demux(stream)
-            if packet.pts is not None
-        ]
+    The source is opened and decoded anew for it, by other code than rendered it, and the perceptual hashes
+    of both pictures are compared.
+    """
+    middle = clip.frames // 2
+    if clip.media is None or not comparable(clip, form):
+        return []
+    faded = middle < max(clip.fade_in, clip.dissolve) or middle >= clip.frames - clip.fade_out
+    if faded:
+        return []
+    time = clip.span.start + middle * clip.speed / form.fps + TOLERANCE
+    try:
+        image = frames_at(clip.source, [time], start=clip.origin, side=SHOT_SIDE)[0]
+    except FootageError:
+        return []  # damaged there, which the decoder has said already, or held after its end
+    picture = _framed(image, clip, form, middle)
+    apart = (_thumb_hash(picture) ^ _thumb_hash(shown[middle])).bit_count()
+    # Flat pictures and plain stripes have hashes of little but noise: then the pictures themselves decide.
+    if apart <= SHOT_BITS or _difference(shown[middle : middle + 1], picture[None])[0] <= DIFFERENT:
+        return []
+    return [f"frame {middle} is not the planned moment of {clip.source.name} ({apart} of 64 bits differ)"]
 
 
-def _key_frames(video: Path, ticks: int) -> tuple[list[int], Thumbs]:
-    """Frame numbers of the key frames, and their thumbnails."""
+def _framed(image: NDArray[np.uint8], clip: Clip, form: Format, frame: int) -> NDArray[np.uint8]:
+    """What the film's frame shows of a picture, as a luma thumbnail."""
+    import cv2
+
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    height, width = gray.shape
+    aspect = form.width / form.height
+    if form.fit == "crop":
+        across, down = min(width, round(height * aspect)), min(height, round(width / aspect))
+        place = clip.framing.first + (clip.framing.last - clip.framing.first) * frame / max(
+            1, clip.frames - 1
+        )
+        left, top = round((width - across) * place), round((height - down) * place)
+        gray = gray[top : top + down, left : left + across]
+    else:
+        full = max(width, round(height * aspect)), max(height, round(width / aspect))
+        x, y = (full[0] - width) // 2, (full[1] - height) // 2
+        gray = cv2.copyMakeBorder(
+            gray, y, full[1] - height - y, x, full[0] - width - x, cv2.BORDER_CONSTANT, value=0
+        )
+    return np.asarray(cv2.resize(gray, (THUMB, THUMB), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _thumb_hash(thumb: NDArray[np.uint8]) -> int:
+    return perceptual_hash(np.repeat(thumb[:, :, None], 3, axis=2))
+
+
+def _key_frames(video: Path, ticks: int, wanted: Sequence[range]) -> tuple[list[int], Thumbs]:
+    """Frame numbers of the key frames within some ranges, and their thumbnails."""
     from av.video.reformatter import ColorRange, Interpolation
 
     numbers: list[int] = []
     thumbs: list[NDArray[Any]] = []
+    ranges = iter(wanted)
+    here = next(ranges, None)
     with open_local(video) as container:
         stream = container.streams.video[0]
-        stream.codec_context.skip_frame = "NONKEY"
-        for frame in container.decode(stream):
-            if frame.pts is None:
+        decoder = stream.codec_context
+        for packet in container.demux(stream):
+            if packet.pts is None or not packet.is_keyframe:
                 continue
-            small = frame.reformat(
-                THUMB,
-                THUMB,
-                "gray",
-                interpolation=Interpolation.AREA,
-                dst_color_range=ColorRange.JPEG,
-            )
-            numbers.append(int(frame.pts) // ticks)
-            thumbs.append(small.to_ndarray())
+            number = round(packet.pts / ticks)
+            while here is not None and number >= here.stop:
+                here = next(ranges, None)
+            if here is None:
+                break
+            if number < here.start:
+                continue
+            for frame in [*decoder.decode(packet), *decoder.decode(None)]:
+                small = frame.reformat(
+                    THUMB,
+                    THUMB,
+                    "gray",
+                    interpolation=Interpolation.AREA,
+                    dst_color_range=ColorRange.JPEG,
+                )
+                numbers.append(number)
+                thumbs.append(small.to_ndarray())
+            decoder.flush_buffers()
     return numbers, np.stack(thumbs) if thumbs else np.zeros((0, THUMB, THUMB), np.uint8)
 
 
 def check_film(
-    path: Path,
-    timeline: Timeline,
-    form: Format,
-    segments: Sequence[Segment],
-    comparable: Sequence[bool],
-    sound: PlannedSound,
-    *,
-    cancel: Cancel | None = None,
+    path: Path, timeline: Timeline, form: Format, shown: Sequence[Shown], sums: Sums
 ) -> tuple[Check, ...]:
     """Open a film and hold it to its plan.
+
+    Pictures are looked at where they are new; of what was checked when an earlier film was made, every
+    packet is held to be the very one that was joined.
 
     Args:
         path: The film.
         timeline: What it should show.
         form: Size, rate and quality.
-        segments: The rendered clips, in order; their own pixel checks are part of the result.
-        comparable: For each clip whether its pictures may be compared with the source's levels.
-        sound: What it should sound like.
-        cancel: Asked while ffmpeg runs.
+        shown: What is known of each clip, in order.
+        sums: The check sums of what was joined.
     """
-
     checks: list[Check] = []
     with open_local(path) as container:
         video = container.streams.video[0]
         size = (int(video.codec_context.width), int(video.codec_context.height))
         aspect = video.sample_aspect_ratio or Fraction(1)
-        base = video.time_base or Fraction(1, form.timescale)
+        base = Fraction(video.time_base or Fraction(1, form.timescale))
         streams = (len(container.streams.video), len(container.streams.audio))
-    packets = _packets(path)
-    wanted = [Fraction(n) / form.fps for n in range(timeline.frames)]
+    packets, found = packet_sums(path)
     times = sorted(pts * base for pts, _ in packets)
     checks.append(
         Check("frames", len(packets) == timeline.frames, f"{len(packets)} of {timeline.frames} planned")
     )
-    uneven = next((n for n, (a, b) in enumerate(zip(times, wanted, strict=False)) if a != b), None)
+    # A container that keeps time in milliseconds (WebM) rounds every timestamp.
+    off = base / 2 if (1 / form.fps) % base else Fraction(0)
+    uneven = next((n for n, time in enumerate(times) if abs(time - n / form.fps) > off), None)
     checks.append(
         Check(
             "constant rate",
             uneven is None,
             f"{float(form.fps):.3f} frames/s throughout"
             if uneven is None
-            else f"frame {uneven} is at {float(times[uneven]):.4f} s, not {float(wanted[uneven]):.4f} s",
+            else f"frame {uneven} is at {float(times[uneven]):.4f} s, not {float(uneven / form.fps):.4f} s",
         )
     )
     checks.append(
@@ -242,68 +324,101 @@ def check_film(
         )
     )
     checks.append(Check("streams", streams == (1, 1), f"{streams[0]} picture, {streams[1]} sound"))
-    checks.append(_pictures(path, timeline, form, segments, comparable))
-    if streams[1]:
-        checks += _sound(path, timeline, sound, cancel)
+    whole = found == sums
+    checks.append(
+        Check(
+            "packets",
+            whole,
+            f"{len(sums.picture)} of picture and {len(sums.sound)} of sound, each as it was joined"
+            if whole
+            else "what was read back is not what was joined: render again",
+        )
+    )
+    checks += _pictures(path, timeline, form, shown, base)
     return tuple(checks)
 
 
 def _pictures(
-    path: Path, timeline: Timeline, form: Format, segments: Sequence[Segment], comparable: Sequence[bool]
-) -> Check:
-    """Black, frozen and wrong pictures: every segment's own check, and the joined film at its key frames.
+    path: Path, timeline: Timeline, form: Format, shown: Sequence[Shown], base: Fraction
+) -> list[Check]:
+    """Black, frozen and wrong pictures: every segment's own check, and new ones in the film at key frames.
 
-    Each segment begins with a key frame, so that every join is among them.
+    Each segment begins with a key frame, so that every new join is among them.
     """
-    for clip, segment in zip(timeline.picture, segments, strict=True):
-        if segment.problems:
-            return Check(
-                "picture",
-                False,
-                f"frames {clip.start} to {clip.end} ({clip.source.name}): {'; '.join(segment.problems)}",
-            )
-    base = _time_base(path)
-    numbers, shown = _key_frames(path, int(1 / (base * form.fps)))
-    at = dict(zip(numbers, shown, strict=True))
-    for clip, segment, same in zip(timeline.picture, segments, comparable, strict=True):
+    faults: dict[str, str] = {}
+
+    def fault(line: str, clip: Clip) -> None:
+        name = next((kind for kind in ("black", "frozen") if line.startswith(kind)), "picture")
+        faults.setdefault(name, f"frames {clip.start} to {clip.end} ({clip.source.name}): {line}")
+
+    for clip, part in zip(timeline.picture, shown, strict=True):
+        for line in part.problems:
+            fault(line, clip)
+    fresh = [
+        range(clip.start, clip.end) if form.quality == "final" else range(clip.start, clip.start + 1)
+        for clip, part in zip(timeline.picture, shown, strict=True)
+        if part.fresh
+    ]
+    numbers, thumbs = _key_frames(path, round(1 / (base * form.fps)), fresh)
+    at = dict(zip(numbers, thumbs, strict=True))
+    for clip, part in zip(timeline.picture, shown, strict=True):
+        if not part.fresh:
+            continue
         here = sorted(n for n in at if clip.start <= n < clip.end)
         if clip.start not in at:
-            return Check("picture", False, f"frame {clip.start} is not a key frame, or does not decode")
-        found = picture_problems(
+            fault(f"frame {clip.start} is not a key frame, or does not decode", clip)
+            continue
+        for line in picture_problems(
             np.stack([at[n] for n in here]),
-            segment.planned[[n - clip.start for n in here]],
+            part.planned[[n - clip.start for n in here]],
             Fraction(1_000_000),
-            compare=same,
+            compare=comparable(clip, form),
+        ):
+            fault(line, clip)
+    looked = len(shown), len(numbers)
+    return [
+        Check(name, name not in faults, faults.get(name, detail))
+        for name, detail in (
+            ("picture", f"{looked[0]} clips show their moments; {looked[1]} new key frames looked at"),
+            ("black", "nowhere but where the source is"),
+            ("frozen", "nowhere but where the source is"),
         )
-        if found:
-            return Check(
-                "picture", False, f"frames {clip.start} to {clip.end} ({clip.source.name}): {found[0]}"
-            )
-    return Check("picture", True, f"{len(numbers)} key frames and {len(segments)} segments as planned")
+    ]
 
 
-def _time_base(path: Path) -> Fraction:
+def check_sound(
+    path: Path, frames: int, fps: Fraction, planned: PlannedSound, target: float | None, cancel: Cancel | None
+) -> list[Check]:
+    """Hold the encoded sound of a film to its plan: length, silence, loudness.
 
-    with open_local(path) as container:
-        return Fraction(container.streams.video[0].time_base or 1)
-
-
-def _sound(path: Path, timeline: Timeline, planned: PlannedSound, cancel: Cancel | None) -> list[Check]:
-    raw, said = run_ffmpeg(
-        ["-i", as_input(path), "-map", "0:a:0", "-f", "f32le", "-ac", "2", "-ar", str(SAMPLE_RATE), "pipe:1"],
+    Args:
+        path: The sound, before or after it is joined to its picture.
+        frames: Length of the film.
+        fps: Its rate.
+        planned: What was handed to the encoder.
+        target: Integrated loudness that the mix was brought to, LUFS; None for silence.
+        cancel: Asked while ffmpeg runs.
+    """
+    # One pass decodes and measures; the level before each line tells complaints from the measurement.
+    raw, log = run_ffmpeg(
+        [
+            "-i", as_input(path), "-map", "0:a:0", "-af", "ebur128=peak=true:framelog=quiet",
+            "-f", "f32le", "-ac", "2", "-ar", str(SAMPLE_RATE), "pipe:1",
+        ],
         what=f"decode the sound of {path.name}",
         cancel=cancel,
-        level="warning",
-    )
+        level="level+info",
+    )  # fmt: skip
+    said = [line for line in log.splitlines() if "[warning]" in line or "[error]" in line]
     heard = np.frombuffer(raw, dtype=np.float32).reshape(-1, 2)
-    wanted = sample_at(timeline.frames, timeline.fps)
+    wanted = sample_at(frames, fps)
     checks = [
         Check(
             "sound length",
             abs(len(heard) - wanted) <= AAC_FRAME,
-            f"{len(heard) / SAMPLE_RATE:.3f} s for {float(timeline.seconds):.3f} s of picture",
+            f"{len(heard) / SAMPLE_RATE:.3f} s for {float(frames / fps):.3f} s of picture",
         ),
-        Check("sound decodes", not said, said.splitlines()[0] if said else "without a warning"),
+        Check("sound decodes", not said, said[0] if said else "without a warning"),
     ]
     levels = block_levels(heard)
     count = min(len(levels), len(planned.levels))
@@ -311,11 +426,21 @@ def _sound(path: Path, timeline: Timeline, planned: PlannedSound, cancel: Cancel
     planned_seconds = float((planned.levels >= SILENT).sum()) * BLOCK / SAMPLE_RATE
     checks.append(
         Check(
-            "sound heard",
+            "silence",
             len(lost) == 0,
             (f"{planned_seconds:.1f} s with sound" if planned_seconds else "no sound was planned")
             if len(lost) == 0
             else f"silent at {lost[0] * BLOCK / SAMPLE_RATE:.1f} s, where sound was planned",
         )
     )
+    if target is not None:
+        lufs, peak = read_meter(log)
+        within = abs(lufs - target) <= LOUDNESS_LU and peak <= PEAK_DBTP
+        checks.append(
+            Check(
+                "loudness",
+                within,
+                f"{lufs:.1f} LUFS where {target:.1f} were planned, true peak {peak:.1f} dBTP",
+            )
+        )
     return checks

@@ -5,33 +5,36 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from threading import Lock
-from typing import Any
 
-from index.base import FILM_MARK, open_local
-from montage import __version__
+from index.base import is_film, open_local
 from montage.cache import LIMIT, Cache
 from montage.captions import cues_of, srt_text
-from montage.checks import Check, check_film
-from montage.filters import comparable
-from montage.formats import Fit, Format, Quality
+from montage.checks import Check, check_film, check_sound
+from montage.formats import (
+    CONTAINERS,
+    DRAFT_SOUND,
+    CodecName,
+    Container,
+    Fit,
+    Format,
+    Quality,
+    choose_encoder,
+    draft_size,
+)
+from montage.joining import join_film
+from montage.parts import Parts, Progress, Steps, render_parts
 from montage.process import Cancel
-from montage.segments import Segment, find_segment, make_segment, segment_key
 from montage.sound import Loudness, Mix, mix_sound, sound_key
 from montage.timeline import Clip, Timeline
 from montage.values import FilmError, MontageError
 
-__all__ = ["Film", "Progress", "join_film", "render_timeline"]
-
-Progress = Callable[[int, int, str], None]
-"""Called with (steps done, steps in all, what was just done), from any thread but never at once."""
-SUFFIXES = (".mp4", ".m4v", ".mov")
+__all__ = ["Film", "Progress", "render_timeline"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +51,8 @@ class Film:
     segments_rendered: int
     segments_reused: int
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """Wall seconds by stage: ``segments`` (with the sound beside it), ``sound`` (what was left of it),
-    ``join``, ``checks``, ``total``."""
+    """Wall seconds by stage: ``parts`` (segments or proxies, the sound beside them), ``sound``, ``join``,
+    ``checks``, ``total``."""
     checks: tuple[Check, ...] = ()
     loudness: Loudness | None = None
     """None for a film without sound."""
@@ -72,19 +75,6 @@ class Film:
         return film_page(self)
 
 
-class _Steps:
-    """Counts finished steps across threads and tells the caller one at a time."""
-
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self._done, self._total, self._progress, self._lock = 0, total, progress, Lock()
-
-    def step(self, text: str) -> None:
-        with self._lock:
-            self._done += 1
-            if self._progress is not None:
-                self._progress(self._done, self._total, text)
-
-
 def render_timeline(
     timeline: Timeline,
     output: Path | str,
@@ -92,6 +82,8 @@ def render_timeline(
     size: tuple[int, int] = (1920, 1080),
     fit: Fit = "crop",
     quality: Quality = "final",
+    codec: CodecName | None = None,
+    encoder_video: str = "cpu",
     cache: Path,
     cache_limit: int = LIMIT,
     metadata: Mapping[str, str] | None = None,
@@ -99,18 +91,20 @@ def render_timeline(
     cancel: Cancel | None = None,
     workers: int | None = None,
 ) -> Film:
-    """Render a timeline to H.264 and AAC in MP4, with an SRT file of its captions beside it.
+    """Render a timeline, with an SRT file of its captions beside it.
 
     Only clips whose segments are not in the cache are rendered; the rest is joined by stream copy. The
     film is written under a temporary name, opened and checked, and then renamed.
 
     Args:
         timeline: What to show.
-        output: The film: a name ending in .mp4, .m4v or .mov. It is replaced if it exists.
+        output: The film; its suffix names the container (``formats.CONTAINERS``). It is replaced if there.
         size: Width and height, even numbers of square pixels.
         fit: ``crop`` fills the frame and cuts off what sticks out, ``pad`` shows all with black bars.
-        quality: ``final``, or ``draft``: quicker and larger files, picture checked at key frames only.
-        cache: Folder of the segments.
+        quality: ``final``, or ``draft``: 540 pixels high, joined from proxies without encoding.
+        codec: The picture's; None for the container's first.
+        encoder_video: ``cpu``; ``auto`` for graphics hardware where it works; or ffmpeg's name of an encoder.
+        cache: Folder of the segments and proxies.
         cache_limit: Bytes that folder may hold; what was used longest ago goes first, never this film's.
         metadata: Written into the container (``title``, ``comment`` ...).
         progress: Called with (done, total, text).
@@ -125,14 +119,7 @@ def render_timeline(
     """
     began = time.perf_counter()
     output = Path(output)
-    if output.suffix.lower() not in SUFFIXES:
-        raise MontageError(
-            f"a film is written as {', '.join(SUFFIXES)}, got {output.name!r}: change its name"
-        )
-    try:
-        form = Format(width=size[0], height=size[1], fps=timeline.fps, fit=fit, quality=quality)
-    except ValueError as error:
-        raise MontageError(f"this film cannot be made: {error}") from error
+    form, container = _formatted(output, timeline.fps, size, fit, quality, codec, encoder_video)
     for clip in timeline.picture:
         if not clip.source.is_file():
             raise MontageError(
@@ -146,13 +133,12 @@ def render_timeline(
     temporary = output.with_name(f".{output.stem}.tmp-{os.getpid()}{output.suffix}")
     mix: Mix | None = None
     try:
-        segments, mix = _render_parts(timeline, form, store, progress, cancel, workers, seconds)
+        parts, mix, checks = _render(timeline, form, container, store, progress, cancel, workers, seconds)
         at = time.perf_counter()
-        join_film([segment.path for segment in segments], mix.path, temporary, form, metadata or {})
+        sums = join_film(parts.parts, mix.path, temporary, form, metadata or {}, muxer=container.muxer)
         seconds["join"] = time.perf_counter() - at
         at = time.perf_counter()
-        same = [comparable(clip, form) for clip in timeline.picture]
-        checks = check_film(temporary, timeline, form, segments, same, mix.planned, cancel=cancel)
+        checks = [*check_film(temporary, timeline, form, parts.shown, sums), *checks]
         seconds["checks"] = time.perf_counter() - at
         for check in checks:
             if not check.passed:
@@ -170,29 +156,74 @@ def render_timeline(
                 with suppress(OSError):
                     leftover.unlink()
     store.prune(
-        [segment.key for segment in segments]
-        + [sound_key(clip, timeline.samples(clip)) for clip in timeline.picture if clip.audio]
+        [*parts.keys, *(sound_key(clip, timeline.samples(clip)) for clip in timeline.picture if clip.audio)]
     )
     seconds["total"] = time.perf_counter() - began
-    unique = {segment.key: segment for segment in segments}
-    reused = sum(segment.reused for segment in unique.values())
     return Film(
         path=output,
         captions=captions,
         frames=timeline.frames,
         fps=timeline.fps,
-        size=size,
-        segments_rendered=len(unique) - reused,
-        segments_reused=reused,
+        size=(form.width, form.height),
+        segments_rendered=parts.rendered,
+        segments_reused=parts.reused,
         seconds=seconds,
-        checks=checks,
+        checks=tuple(checks),
         loudness=mix.loudness if mix.loudness.lufs is not None else None,
-        warnings=tuple(
-            f"{clip.source.name}: {line}"
-            for clip, segment in zip(timeline.picture, segments, strict=True)
-            for line in segment.warnings
-        ),
+        warnings=parts.warnings,
     )
+
+
+def _formatted(
+    output: Path,
+    fps: Fraction,
+    size: tuple[int, int],
+    fit: Fit,
+    quality: Quality,
+    codec: CodecName | None,
+    encoder_video: str,
+) -> tuple[Format, Container]:
+    """How the film is made, by what was asked for and by its name.
+
+    Raises:
+        MontageError: if these do not go together.
+    """
+    container = CONTAINERS.get(output.suffix.lower())
+    if container is None:
+        raise MontageError(
+            f"a film is written as {', '.join(CONTAINERS)}, got {output.name!r}: change its name"
+        )
+    if quality == "draft":
+        if "h264" not in container.codecs or (codec or "h264") != "h264":
+            raise MontageError(
+                f"a draft is H.264 in MP4 or MOV, so it cannot be {codec or output.suffix}: name it "
+                f"{output.stem}.mp4 without a codec, or render it in final quality"
+            )
+        chosen: CodecName = "h264"
+        size, encoder = draft_size(size), ""
+    else:
+        chosen = codec or container.codecs[0]
+        if chosen not in container.codecs:
+            raise MontageError(
+                f"{output.suffix} does not hold {chosen} here: use {' or '.join(container.codecs)}, or name "
+                f"the film {' or '.join(suffix for suffix, c in CONTAINERS.items() if chosen in c.codecs)}"
+            )
+        encoder = choose_encoder(chosen, encoder_video)
+    try:
+        form = Format(
+            width=size[0],
+            height=size[1],
+            fps=fps,
+            fit=fit,
+            quality=quality,
+            codec=chosen,
+            video_encoder=encoder,
+        )
+    except ValueError as error:
+        raise MontageError(f"this film cannot be made: {error}") from error
+    if chosen == "dnxhr" and (form.width < 256 or form.height < 120):
+        raise MontageError(f"DNxHR needs at least 256x120 pixels, got {form.width}x{form.height}")
+    return form, container
 
 
 def _refuse_to_overwrite(output: Path) -> None:
@@ -202,7 +233,7 @@ def _refuse_to_overwrite(output: Path) -> None:
     if output.exists():
         try:
             with open_local(output) as film:
-                ours = FILM_MARK in film.metadata
+                ours = is_film(film.metadata)
         except (OSError, av.error.FFmpegError):
             ours = False
         if not ours:
@@ -216,143 +247,63 @@ def _refuse_to_overwrite(output: Path) -> None:
         )
 
 
-def _render_parts(
+def _render(
     timeline: Timeline,
     form: Format,
+    container: Container,
     store: Cache,
     progress: Progress | None,
     cancel: Cancel | None,
     workers: int | None,
     seconds: dict[str, float],
-) -> tuple[list[Segment], Mix]:
-    """All segments, in order, and the sound, whose decoding shares the workers."""
+) -> tuple[Parts, Mix, list[Check]]:
+    """The picture's parts, and the sound with its checks, made beside them."""
     began = time.perf_counter()
-    cores = os.cpu_count() or 1
-    at_a_time = max(1, workers or cores)
-    found: dict[str, Segment] = {}
-    missing: dict[str, Clip] = {}
-    for clip in timeline.picture:
-        key = segment_key(clip, form)
-        if key in found or key in missing:
-            continue
-        segment = find_segment(clip, form, store)
-        if segment is None:
-            missing[key] = clip
-        else:
-            found[key] = segment
+    at_a_time = max(1, workers or os.cpu_count() or 1)
     heard = sum(clip.audio for clip in timeline.picture)
-    steps = _Steps(len(missing) + heard, progress)
+    counter: Steps | None = None
     stop = False
 
     def stopped() -> bool:
         return stop or (cancel is not None and cancel())
 
-    # Few clips on many processors share them; many clips get one each, which wastes least.
-    threads = max(1, -(-cores // max(1, min(at_a_time, len(missing)))))
-
-    def make(clip: Clip) -> Segment:
-        if stopped():
-            raise FilmError("cancelled before all segments were rendered")
-        segment = make_segment(clip, form, store, threads=threads, cancel=stopped)
-        steps.step(f"rendered {clip.frames} frames from {clip.source.name}")
-        return segment
+    def count(missing: int) -> Steps:
+        nonlocal counter
+        counter = Steps(missing + heard, progress)
+        return counter
 
     def told(clip: Clip) -> None:
-        steps.step(f"sound of {clip.source.name}")
+        assert counter is not None
+        counter.step(f"sound of {clip.source.name}")
 
     with ThreadPoolExecutor(at_a_time) as pool:
-        # Longest first: no long clip is left for the end, when the other workers have nothing to do.
-        order = sorted(missing, key=lambda key: -missing[key].frames)
-        futures: dict[str, Future[Segment]] = {key: pool.submit(make, missing[key]) for key in order}
+        mix: Mix | None = None
         try:
-            mix = mix_sound(timeline, store, quality=form.quality, pool=pool, done=told, cancel=stopped)
-            try:
-                for key, future in futures.items():
-                    found[key] = future.result()
-            except BaseException:
-                with suppress(OSError):
-                    mix.path.unlink()
-                raise
+            wait = render_parts(timeline, form, store, pool, at_a_time, steps=count, cancel=stopped)
+            at = time.perf_counter()
+            mix = mix_sound(
+                timeline,
+                store,
+                coder=DRAFT_SOUND if form.quality == "draft" else container.sound,
+                suffix=container.sound_suffix,
+                pool=pool,
+                done=told,
+                cancel=stopped,
+            )
+            checks = check_sound(
+                mix.path, timeline.frames, timeline.fps, mix.planned, mix.loudness.lufs, cancel=stopped
+            )
+            seconds["sound"] = time.perf_counter() - at
+            parts = wait()
         except BaseException:
             stop = True
             pool.shutdown(wait=True, cancel_futures=True)
+            if mix is not None:
+                with suppress(OSError):
+                    mix.path.unlink()
             raise
-    seconds["segments"] = time.perf_counter() - began
-    return [found[segment_key(clip, form)] for clip in timeline.picture], mix
-
-
-def join_film(
-    segments: Sequence[Path], sound: Path, output: Path, form: Format, metadata: Mapping[str, str]
-) -> None:
-    """Join segments and sound into one file without encoding anything.
-
-    Every packet is put at its frame's place on the film's own clock, whatever its segment's container
-    says, so that no join shifts what follows it: shown where its frame belongs, decoded one frame after
-    the packet before it, with one reordering delay for the whole film (a very short segment by itself
-    would have less).
-
-    Raises:
-        MontageError: if a segment's codec parameters differ from those of the first.
-    """
-    import av
-
-    delay = max(_delay(path, form) for path in dict.fromkeys(segments))
-    # Without use_metadata_tags the container drops every name that is not one of its own.
-    options = {"movflags": "+faststart+use_metadata_tags", "write_tmcd": "0"}
-    with av.open(str(output), "w", format="mp4", options=options) as film:
-        film.metadata.update({FILM_MARK: __version__, **metadata})
-        picture: Any = None
-        header: bytes | None = None
-        with open_local(sound) as source:
-            with open_local(segments[0]) as first:
-                picture = film.add_stream_from_template(first.streams.video[0])
-                picture.time_base = Fraction(1, form.timescale)
-                header = first.streams.video[0].codec_context.extradata
-            voice = film.add_stream_from_template(source.streams.audio[0])
-            waiting = source.demux(source.streams.audio[0])
-            pending = next(waiting)
-            start = 0
-            for path in segments:
-                with open_local(path) as piece:
-                    stream = piece.streams.video[0]
-                    if stream.codec_context.extradata != header:
-                        raise MontageError(
-                            f"the segment {path.name} was encoded with other settings than the first: "
-                            "remove the cache folder and render again"
-                        )
-                    scale = Fraction(stream.time_base or 1) * form.timescale
-                    count = 0
-                    for packet in piece.demux(stream):
-                        if packet.pts is None or packet.dts is None:
-                            continue
-                        packet.pts = start * form.ticks + int(packet.pts * scale)
-                        packet.dts = (start + count - delay) * form.ticks
-                        packet.duration = form.ticks
-                        packet.time_base = Fraction(1, form.timescale)
-                        packet.stream = picture
-                        # Interleaved by time, so that a player never has to look far ahead.
-                        now = Fraction(packet.dts, form.timescale)
-                        while pending.dts is not None and pending.dts * pending.time_base <= now:
-                            pending.stream = voice
-                            film.mux(pending)
-                            pending = next(waiting)
-                        film.mux(packet)
-                        count += 1
-                start += count
-            while pending.dts is not None:
-                pending.stream = voice
-                film.mux(pending)
-                pending = next(waiting)
-
-
-def _delay(path: Path, form: Format) -> int:
-    """By how many frames decoding runs ahead of showing in a segment."""
-
-    with open_local(path) as piece:
-        first = next(piece.demux(piece.streams.video[0]))
-        if first.pts is None or first.dts is None:
-            return 0
-        return round(Fraction(first.pts - first.dts) * Fraction(first.time_base or 1) * form.fps)
+    seconds["parts"] = time.perf_counter() - began
+    return parts, mix, checks
 
 
 def _write_captions(timeline: Timeline, output: Path) -> Path | None:

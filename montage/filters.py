@@ -7,7 +7,7 @@ from fractions import Fraction
 from montage.formats import Format
 from montage.timeline import Clip
 
-__all__ = ["THUMB", "colour_in", "comparable", "fitting", "thumbing", "timing"]
+__all__ = ["THUMB", "TOLERANCE", "colour_in", "comparable", "fitting", "thumbing", "timing"]
 
 THUMB = 24
 """Side of the thumbnails by which segments are checked, pixels."""
@@ -100,12 +100,14 @@ def fitting(clip: Clip, form: Format) -> str:
         stay = matrix or "bt709"
         into = f"in_color_matrix={stay}:" if matrix else ""
         chain.append(f"scale={size}:flags={flags}:{into}out_color_matrix={stay}:out_range=tv")
-        chain.append("format=yuv420p")
+        chain.append(f"format={form.pixel_format}")
         if stay != "bt709":
             name = _FILTER_MATRICES.get(stay, stay)
             chain.append(f"setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace={name}")
-            chain.append("colorspace=space=bt709:trc=bt709:primaries=bt709:range=tv:format=yuv420p")
-    chain += ["format=yuv420p", frame, "setsar=1", f"setparams={_TAGS}"]
+            chain.append(
+                f"colorspace=space=bt709:trc=bt709:primaries=bt709:range=tv:format={form.pixel_format}"
+            )
+    chain += [f"format={form.pixel_format}", frame, "setsar=1", f"setparams={_TAGS}"]
     return ",".join(chain)
 
 

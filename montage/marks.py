@@ -48,11 +48,12 @@ def read_film_marks(path: Path | str) -> list[dict[str, Any]]:
 
     try:
         with open_local(path) as container:
-            text = container.metadata.get(KEY, "[]")
+            # Matroska writes names in capitals.
+            named = {name.casefold(): value for name, value in container.metadata.items()}
     except (OSError, av.error.FFmpegError) as error:
         raise MontageError(f"cannot open {path}: {error}; check that it is a film") from error
     try:
-        marks = json.loads(text)
+        marks = json.loads(named.get(KEY, "[]"))
     except ValueError as error:
         raise MontageError(f"{path}: what it says of its generated shots is damaged ({error})") from error
     return list(marks)

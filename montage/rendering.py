@@ -124,6 +124,11 @@ def render_cut(
         path_of=cut.library.path_of,
         files=files,
         fps=cut.fps,
+        shots={
+            slot.shot: cut.library.shots[slot.shot].span
+            for slot in cut.slots
+            if slot.shot is not None and slot.shot in cut.library.shots
+        },
     )
     film = render_timeline(
         timeline,

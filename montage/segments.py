@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 
 from index.base import file_sha256
 from montage.cache import Cache, key_of
-from montage.filters import THUMB, colour_in, comparable, fitting, thumbing, timing
+from montage.filters import THUMB, colour_in, fitting, thumbing, timing
 from montage.formats import Format
 from montage.process import Cancel, as_input, run_ffmpeg
 from montage.timeline import Clip
 from montage.values import MontageError
 
-__all__ = ["Segment", "Thumbs", "find_segment", "make_segment", "segment_key", "thumbs_of"]
+__all__ = ["Segment", "Thumbs", "find_segment", "load_segment", "make_segment", "segment_key", "thumbs_of"]
 
 Thumbs = NDArray[np.uint8]
 """(frames, THUMB, THUMB) luma, full range."""
 
-VERSION = 1
+VERSION = 2
 """Part of every key: raise it when the same inputs would give other pixels."""
 MARGIN = Fraction(3, 10)
 """Seconds before the in-point at which reading starts, beyond what the key frame asks."""
@@ -71,14 +71,24 @@ def segment_key(clip: Clip, form: Format) -> str:
             "quality": form.quality,
             "encoder": form.encoder,
             "colour": colour_in(clip),
+            "framing": [clip.framing.first, clip.framing.last],
+            "grade": [clip.grade.gain, clip.grade.blue, clip.grade.red],
+            "fades": [clip.fade_in, clip.fade_out],
+            "under": None if clip.under is None else segment_key(clip.under, form),
         }
     )
 
 
 def make_segment(
-    clip: Clip, form: Format, cache: Cache, *, threads: int = 1, cancel: Cancel | None = None
+    clip: Clip,
+    form: Format,
+    cache: Cache,
+    *,
+    key: str = "",
+    threads: int = 1,
+    cancel: Cancel | None = None,
 ) -> Segment:
-    """Render a clip, verify it, and put it into the cache.
+    """Render a clip, verify it, and put it into the cache under ``key``, or ``segment_key``'s if empty.
 
     Raises:
         MontageError: if the source ends before the clip does.
@@ -86,13 +96,13 @@ def make_segment(
     """
     from montage.checks import segment_problems
 
-    key = segment_key(clip, form)
+    key = key or segment_key(clip, form)
     begin = clip.origin + clip.span.start
     margin = MARGIN if clip.source.suffix.lower() in INDEXED else LOOSE_MARGIN
     seek: tuple[str, ...] = ()
     if clip.span.start > margin:
         seek = ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{float(begin - margin):.6f}")
-    video = cache.temporary(".mp4")
+    video = cache.temporary(form.suffix)
     what = (
         f"render frames {clip.start} to {clip.end} from {clip.source.name} at {float(clip.span.start):.3f} s"
     )
@@ -107,7 +117,8 @@ def make_segment(
                 "-filter_complex_threads", str(threads), "-filter_complex", graph,
                 "-map", "[v]", "-map_metadata", "-1", "-map_chapters", "-1", "-write_tmcd", "0", "-an",
                 *form.encoder, "-threads", str(threads),
-                "-fps_mode", "passthrough", "-video_track_timescale", str(form.timescale), "-f", "mp4",
+                "-fps_mode", "passthrough", "-video_track_timescale", str(form.timescale),
+                "-f", form.suffix.removeprefix("."),
                 as_input(video),
                 "-map", "[t]", "-fps_mode", "passthrough", "-c:v", "rawvideo", "-pix_fmt", "gray",
                 "-f", "rawvideo", "pipe:1",
@@ -123,13 +134,7 @@ def make_segment(
                 f"{float(missing):.2f} s too little; index the footage again or choose another shot"
                 + (f" ({said.splitlines()[-1]})" if said else "")
             )
-        problems = segment_problems(
-            video,
-            planned,
-            form,
-            compare=comparable(clip, form),
-            cancel=cancel,
-        )
+        problems = segment_problems(video, planned, form, clip, cancel=cancel)
         warnings = tuple(dict.fromkeys(said.splitlines()))[:5]
         note = {
             "frames": clip.frames,
@@ -141,7 +146,7 @@ def make_segment(
         record = cache.temporary(".json")
         record.write_text(json.dumps(note, sort_keys=True), encoding="utf-8")
         cache.keep(record, key, ".json")
-        path = cache.keep(video, key, ".mp4")
+        path = cache.keep(video, key, form.suffix)
     finally:
         with suppress(OSError):
             video.unlink()
@@ -157,13 +162,17 @@ def _as_thumbs(raw: bytes) -> Thumbs:
 
 def find_segment(clip: Clip, form: Format, cache: Cache) -> Segment | None:
     """The clip's segment if the cache holds it whole and unaltered, else None."""
-    key = segment_key(clip, form)
-    path, record = cache.find(key, ".mp4"), cache.find(key, ".json")
+    return load_segment(segment_key(clip, form), clip.frames, form, cache)
+
+
+def load_segment(key: str, frames: int, form: Format, cache: Cache) -> Segment | None:
+    """The segment of this name and length if the cache holds it whole and unaltered, else None."""
+    path, record = cache.find(key, form.suffix), cache.find(key, ".json")
     if path is None or record is None:
         return None
     try:
         note = json.loads(record.read_text(encoding="utf-8"))
-        if note["sha256"] != file_sha256(path) or note["frames"] != clip.frames:
+        if note["sha256"] != _sha256(path) or note["frames"] != frames:
             return None
         planned = _as_thumbs(zlib.decompress(base64.b64decode(note["planned"])))
         problems, warnings = tuple(note["problems"]), tuple(note["warnings"])
@@ -171,14 +180,20 @@ def find_segment(clip: Clip, form: Format, cache: Cache) -> Segment | None:
         return None  # a damaged record is as good as none: the segment is made anew
     if problems:
         return None
-    return Segment(
-        key=key,
-        path=path,
-        frames=clip.frames,
-        planned=planned,
-        warnings=warnings,
-        reused=True,
-    )
+    return Segment(key=key, path=path, frames=frames, planned=planned, warnings=warnings, reused=True)
+
+
+_hashes: dict[tuple[str, int, int, int], str] = {}
+"""Path, inode, size and time of change of files that this process has hashed, and their hash."""
+
+
+def _sha256(path: Path) -> str:
+    """A file's hash, remembered as long as the file is not written to."""
+    status = path.stat()
+    name = str(path), status.st_ino, status.st_size, status.st_mtime_ns
+    if name not in _hashes:
+        _hashes[name] = file_sha256(path)
+    return _hashes[name]
 
 
 def thumbs_of(path: Path, *, cancel: Cancel | None = None) -> tuple[Thumbs, str]:

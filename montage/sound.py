@@ -7,8 +7,7 @@ at every join.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from montage.cache import Cache, key_of
 from montage.checks import PlannedSound, block_levels
-from montage.formats import Quality
+from montage.metering import read_meter
 from montage.process import Cancel, as_input, run_ffmpeg
 from montage.segments import INDEXED
 from montage.timeline import SAMPLE_RATE, Clip, Timeline
@@ -64,7 +63,7 @@ class Mix:
     """The encoded sound of a film."""
 
     path: Path
-    """AAC in MP4, to be copied into the film."""
+    """Encoded, to be copied into the film."""
     planned: PlannedSound
     loudness: Loudness
     rendered: int
@@ -175,19 +174,15 @@ def measure_loudness(path: Path, *, raw: bool = False, cancel: Cancel | None = N
         cancel=cancel,
         level="info",
     )  # fmt: skip
-    loudness = re.findall(r"I:\s+(-?[\d.]+|-inf|nan) LUFS", said)
-    peak = re.findall(r"Peak:\s+(-?[\d.]+|-inf) dBFS", said)
-    if not loudness or not peak:
-        raise FilmError(f"the loudness of {path.name} could not be measured: {said[-200:]}")
-    value = float(loudness[-1])
-    return (value if math.isfinite(value) else -70.0), float(peak[-1])
+    return read_meter(said)
 
 
 def mix_sound(
     timeline: Timeline,
     cache: Cache,
     *,
-    quality: Quality = "final",
+    coder: Sequence[str] = ("-c:a", "aac", "-b:a", "192k"),
+    suffix: str = ".mp4",
     pool: Executor | None = None,
     done: Callable[[Clip], None] | None = None,
     cancel: Cancel | None = None,
@@ -200,7 +195,8 @@ def mix_sound(
     Args:
         timeline: The film.
         cache: Keeps each clip's sound.
-        quality: A draft is encoded by AAC's fast coder.
+        coder: ffmpeg's options for the encoder.
+        suffix: Container of the result.
         pool: Decodes several clips at a time.
         done: Told of each clip whose sound is there.
         cancel: Asked while it works.
@@ -221,7 +217,7 @@ def mix_sound(
     heard = [clip for clip in timeline.picture if clip.audio]
     fetched = list(pool.map(fetch, heard) if pool is not None else map(fetch, heard))
     files = {clip.start: path for clip, (path, _) in zip(heard, fetched, strict=True)}
-    mixed, encoded = cache.temporary(".f32"), cache.temporary(".m4a")
+    mixed, encoded = cache.temporary(".f32"), cache.temporary(suffix)
     try:
         with mixed.open("wb") as out:
             for clip in timeline.picture:
@@ -236,21 +232,8 @@ def mix_sound(
             loudness = _normalise(mixed, cache, cancel)
         sound = np.fromfile(mixed, dtype=np.float32).reshape(-1, CHANNELS)
         planned = PlannedSound(samples=len(sound), levels=block_levels(sound))
-        coder = ("-aac_coder", "fast") if quality == "draft" else ()
         run_ffmpeg(
-            [
-                *_RAW,
-                "-i",
-                as_input(mixed),
-                "-c:a",
-                "aac",
-                *coder,
-                "-b:a",
-                "192k",
-                "-f",
-                "mp4",
-                as_input(encoded),
-            ],
+            [*_RAW, "-i", as_input(mixed), *coder, as_input(encoded)],
             what="encode the film's sound",
             cancel=cancel,
         )

@@ -106,6 +106,8 @@ class Clip:
     square pixels, begin at time 0 and are SDR."""
     sentence: str = ""
     """Id of the sentence that it shows; empty for a title card."""
+    shot: Span | None = None
+    """The whole shot that the span is of, which bounds what lies before and after; None where not known."""
     framing: Framing = Framing()
     grade: Grade = Grade()
     fade_in: int = 0
@@ -289,8 +291,12 @@ def timeline_of(
     path_of: Callable[[str], Path],
     files: Mapping[int, Path],
     fps: Fraction,
+    shots: Mapping[str, Span] | None = None,
 ) -> Timeline:
     """The timeline of a cut's slots.
+
+    In-points are moved to the film's frame grid, counted from the first frame of their source: by half a
+    frame at most, so that a draft made of proxies shows the very frames of the final film.
 
     Args:
         slots: In the order of the film.
@@ -300,6 +306,7 @@ def timeline_of(
         files: Slot index (from 0) to the file made for it: title cards, takes. They are shown from their
             first frame at normal speed.
         fps: The film's rate.
+        shots: Shot id to its span, where handles matter.
 
     Raises:
         MontageError: if a slot has nothing to show, its media is unknown, or it would run past the end of
@@ -348,14 +355,20 @@ def timeline_of(
                 kind=slot.kind,
                 source=Path(path_of(slot.media)),
                 content=slot.media,
-                span=slot.span,
+                span=_on_grid(slot.span, Fraction(fps)) if slot.speed == 1 else slot.span,
                 speed=slot.speed,
                 media=media[slot.media],
                 sentence=slot.sentence,
+                shot=(shots or {}).get(slot.shot or ""),
             )
         clips.append(clip)
         at = clip.end
     return Timeline(fps=Fraction(fps), picture=tuple(clips), captions=_captions(clips, texts))
+
+
+def _on_grid(span: Span, fps: Fraction) -> Span:
+    start = int(span.start * fps + Fraction(1, 2)) / fps
+    return Span(start, start + span.seconds)
 
 
 def _captions(clips: Sequence[Clip], texts: Mapping[str, Sentence]) -> tuple[Caption, ...]:

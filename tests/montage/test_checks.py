@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from filmlab import FPS, SIZE, make, row_of, steady, write_counter
 
 from montage.cache import Cache
-from montage.checks import Check, PlannedSound, block_levels, check_film, picture_problems
-from montage.film import join_film, render_timeline
+from montage.checks import (
+    Check,
+    Shown,
+    block_levels,
+    check_film,
+    check_sound,
+    picture_problems,
+    segment_problems,
+)
+from montage.film import render_timeline
 from montage.filters import THUMB
 from montage.formats import Format
-from montage.segments import Segment, Thumbs, make_segment, segment_key
-from montage.sound import mix_sound
+from montage.joining import Part, join_film
+from montage.segments import Segment, Thumbs, make_segment
+from montage.sound import Mix, mix_sound
 from montage.timeline import SAMPLE_RATE, Timeline
 from montage.values import FilmError
 
@@ -89,29 +99,28 @@ def test_black_frozen_and_silent_footage_passes(tmp_path: Path) -> None:
         row_of([(black, 45, "0"), (still, 45, "0")]), tmp_path / "f.mp4", size=SIZE, cache=tmp_path / "cache"
     )
     assert film.ok
-    assert {c.name: c.detail for c in film.checks}["sound heard"] == "no sound was planned"
+    assert {c.name: c.detail for c in film.checks}["silence"] == "no sound was planned"
 
 
-def rendered(plan: Timeline, folder: Path) -> tuple[list[Segment], Path, PlannedSound]:
+def rendered(plan: Timeline, folder: Path) -> tuple[list[Segment], Mix]:
     cache = Cache(folder / "cache")
-    segments = [make_segment(clip, FORM, cache) for clip in plan.picture]
-    mix = mix_sound(plan, cache)
-    return segments, mix.path, mix.planned
+    return [make_segment(clip, FORM, cache) for clip in plan.picture], mix_sound(plan, cache)
 
 
-def failures(checks: tuple[Check, ...]) -> dict[str, str]:
+def failures(checks: Iterable[Check]) -> dict[str, str]:
     return {check.name: check.detail for check in checks if not check.passed}
 
 
 def test_a_whole_film_passes_and_each_fault_is_found(moving: Path, counting: Path, tmp_path: Path) -> None:
     plan = row_of([(moving, 30, "0"), (counting, 30, "1.6")])
-    segments, sound, planned = rendered(plan, tmp_path)
+    segments, mix = rendered(plan, tmp_path)
     paths = [segment.path for segment in segments]
+    shown = [Shown(planned=segment.planned) for segment in segments]
     film = tmp_path / "film.mp4"
 
-    def check(order: list[Path], voice: Path = sound, expect: Timeline = plan) -> dict[str, str]:
-        join_film(order, voice, film, FORM, {})
-        return failures(check_film(film, expect, FORM, segments, [True, True], planned))
+    def check(order: list[Path]) -> dict[str, str]:
+        sums = join_film([Part(path) for path in order], mix.path, film, FORM, {})
+        return failures(check_film(film, plan, FORM, shown, sums))
 
     assert check(paths) == {}
     assert check(paths[:1])["frames"] == "30 of 60 planned"
@@ -120,54 +129,90 @@ def test_a_whole_film_passes_and_each_fault_is_found(moving: Path, counting: Pat
 
     dark = make(tmp_path / "dark.mov", "-f", "lavfi", "-i", "color=black:s=160x90:r=25:d=2", "-c:v", "qtrle")
     black = make_segment(row_of([(dark, 30, "0")]).picture[0], FORM, Cache(tmp_path / "cache")).path
-    assert "black" in check([paths[0], black])["picture"]
+    assert "black" in check([paths[0], black])["black"]
 
+
+def test_a_packet_that_is_not_as_it_was_joined_is_found(moving: Path, tmp_path: Path) -> None:
+    plan = row_of([(moving, 30, "0")])
+    segments, mix = rendered(plan, tmp_path)
+    shown = [Shown(planned=segment.planned, fresh=False) for segment in segments]
+    film = tmp_path / "film.mp4"
+    sums = join_film([Part(segments[0].path)], mix.path, film, FORM, {})
+    assert failures(check_film(film, plan, FORM, shown, sums)) == {}
+    data = bytearray(film.read_bytes())
+    at = data.index(b"mdat") + (len(data) - data.index(b"mdat")) // 2
+    data[at] ^= 1
+    film.write_bytes(data)
+    assert list(failures(check_film(film, plan, FORM, shown, sums))) == ["packets"]
+
+
+def test_sound_is_held_to_its_plan(moving: Path, counting: Path, tmp_path: Path) -> None:
+    plan = row_of([(moving, 30, "0"), (counting, 30, "1.6")])
+    mix = mix_sound(plan, Cache(tmp_path / "cache"))
+
+    def check(sound: Path) -> dict[str, str]:
+        return failures(check_sound(sound, 60, FPS, mix.planned, mix.loudness.lufs, None))
+
+    assert mix.loudness.lufs == pytest.approx(-14, abs=0.01)
+    assert check(mix.path) == {}
     mute = make(
         tmp_path / "mute.m4a", "-f", "lavfi", "-i", "anullsrc=r=48000:cl=stereo", "-t", "2.4", "-c:a", "aac"
     )
-    assert check(paths, mute)["sound heard"].startswith("silent at 0.")
-    short = make(tmp_path / "short.m4a", "-i", str(sound), "-t", "1.9", "-c:a", "aac")
-    assert "1.9" in check(paths, short)["sound length"]
+    assert check(mute)["silence"].startswith("silent at 0.")
+    short = make(tmp_path / "short.m4a", "-i", str(mix.path), "-t", "1.9", "-c:a", "aac")
+    assert "1.9" in check(short)["sound length"]
+    quiet = make(tmp_path / "quiet.m4a", "-i", str(mix.path), "-af", "volume=-1dB", "-c:a", "aac")
+    assert check(quiet)["loudness"].startswith("-15.0 LUFS where -14.0 were planned")
+    nearly = make(tmp_path / "nearly.m4a", "-i", str(mix.path), "-af", "volume=-0.3dB", "-c:a", "aac")
+    assert check(nearly) == {}
 
 
 def test_a_frozen_final_segment_is_found_when_it_is_made(moving: Path, tmp_path: Path) -> None:
     """A segment whose picture stands still while its source moves never passes the film's check."""
     plan = row_of([(moving, 30, "0")])
-    segments, _, _ = rendered(plan, tmp_path)
+    segments, _ = rendered(plan, tmp_path)
     frozen = make(
         tmp_path / "frozen.mp4", "-i", str(segments[0].path), "-vf",
         "loop=loop=29:size=1:start=10,trim=end_frame=30",
         *FORM.encoder, "-video_track_timescale", str(FORM.timescale),
     )  # fmt: skip
-    from montage.checks import segment_problems
+    clip = plan.picture[0]
+    assert segment_problems(segments[0].path, segments[0].planned, FORM, clip) == []
+    assert any("frozen" in line for line in segment_problems(frozen, segments[0].planned, FORM, clip))
 
-    assert segment_problems(segments[0].path, segments[0].planned, FORM) == []
-    assert any("frozen" in line for line in segment_problems(frozen, segments[0].planned, FORM))
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("size", [(320, 180), (180, 320)])
+def test_another_moment_than_planned_is_found_by_decoding_the_source_anew(
+    fit: Literal["crop", "pad"], size: tuple[int, int], footage: Path, tmp_path: Path
+) -> None:
+    """Even where the plan's own thumbnails agree with the wrong picture."""
+    form = Format(width=size[0], height=size[1], fps=FPS, fit=fit)
+    film = footage / "films" / "big-buck-bunny-480p.mp4"
+    plan = row_of([(film, 20, "12"), (film, 20, "20.2")])
+    cache = Cache(tmp_path / "cache")
+    right, wrong = (make_segment(clip, form, cache) for clip in plan.picture)
+    clip = plan.picture[0]
+    assert segment_problems(right.path, right.planned, form, clip) == []
+    assert any(
+        "not the planned moment" in line for line in segment_problems(wrong.path, wrong.planned, form, clip)
+    )
 
 
 def test_a_failed_check_leaves_the_film_under_another_name(
-    moving: Path, counting: Path, tmp_path: Path
+    moving: Path, counting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = row_of([(moving, 30, "0"), (counting, 30, "1.6")])
     options = {"size": SIZE, "cache": tmp_path / "cache"}
     render_timeline(plan, tmp_path / "good.mp4", **options)
-    # Swap the two segments in the cache and make their records agree with them.
-    cache = Cache(tmp_path / "cache")
-    form = replace(FORM, quality="final")
-    first, second = (cache.path(segment_key(clip, form), ".mp4") for clip in plan.picture)
-    import json
 
-    from index.base import file_sha256
+    def join_in_disorder(parts: Sequence[Part], *args: object, **more: object) -> object:
+        return join_film(parts[::-1], *args, **more)
 
-    held = first.read_bytes()
-    first.write_bytes(second.read_bytes())
-    second.write_bytes(held)
-    for path in (first, second):
-        record = path.with_suffix(".json")
-        note = json.loads(record.read_text())
-        record.write_text(json.dumps({**note, "sha256": file_sha256(path)}))
+    monkeypatch.setattr("montage.film.join_film", join_in_disorder)
+    other = row_of([(moving, 30, "1"), (counting, 30, "2")])
     with pytest.raises(FilmError, match=r"check 'picture'.*another picture"):
-        render_timeline(plan, tmp_path / "film.mp4", **options)
+        render_timeline(other, tmp_path / "film.mp4", **options)
     assert (tmp_path / "film.failed.mp4").is_file()
     assert not (tmp_path / "film.mp4").exists()
 

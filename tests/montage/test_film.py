@@ -45,7 +45,7 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def film_of(plan: Timeline, folder: Path, **options: object) -> Film:
-    given: dict[str, object] = {"size": SIZE, "quality": "draft", "cache": folder / "cache", **options}
+    given: dict[str, object] = {"size": SIZE, "cache": folder / "cache", **options}
     return render_timeline(plan, folder / "film.mp4", **given)
 
 
@@ -155,7 +155,7 @@ def test_the_key_of_a_segment_is_all_that_shapes_its_pixels(counter: Path) -> No
 def test_a_damaged_segment_is_rendered_again(counter: Path, tmp_path: Path) -> None:
     plan = row_of([(counter, 20, "0"), (counter, 20, "2")])
     film_of(plan, tmp_path)
-    form = Format(width=SIZE[0], height=SIZE[1], fps=FPS, quality="draft")
+    form = Format(width=SIZE[0], height=SIZE[1], fps=FPS)
     cache = Cache(tmp_path / "cache")
     path = cache.path(segment_key(plan.picture[1], form), ".mp4")
     data = bytearray(path.read_bytes())
@@ -196,7 +196,7 @@ def test_the_cache_forgets_what_was_used_longest_ago_but_not_this_film(counter: 
     new = row_of([(counter, 20, "2"), (counter, 20, "4")])
     film_of(old, tmp_path)
     film_of(new, tmp_path, cache_limit=1)
-    form = Format(width=SIZE[0], height=SIZE[1], fps=FPS, quality="draft")
+    form = Format(width=SIZE[0], height=SIZE[1], fps=FPS)
     names = {p.stem for p in (tmp_path / "cache").iterdir()}
     assert names == {segment_key(clip, form) for clip in new.picture}
 
@@ -413,7 +413,7 @@ def test_odd_names_are_files(counter: Path, tmp_path: Path) -> None:
         path.write_bytes(counter.read_bytes())
         plans.append(clip_of(path, 10 * n, 10, f"{n}"))
     output = tmp_path / "-film 'x' 100%.mp4"
-    film = render_timeline(timeline(plans), output, size=SIZE, quality="draft", cache=tmp_path / "ca'che%d")
+    film = render_timeline(timeline(plans), output, size=SIZE, cache=tmp_path / "ca'che%d")
     assert read_numbers(luma(film.path)) == [25 * n + k for n in range(4) for k in range(10)]
 
 
