@@ -2,155 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import click
 
 from montage import __version__
+from montage.cli.options import FILE, FOLDER, render_options, script_options, search_options
 from montage.cli.output import Output, output_options, printable
 
 __all__ = ["cli"]
-
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-class Size(click.ParamType[tuple[int, int]]):
-    """``1920x1080``."""
-
-    name = "WIDTHxHEIGHT"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """(width, height), both even: H.264 with 4:2:0 colour has no odd sizes."""
-        if isinstance(value, tuple):
-            return value
-        width, _, height = str(value).partition("x")
-        if not (width.isdecimal() and height.isdecimal()):
-            self.fail(f"{value!r} is no size: write it as 1920x1080", param, ctx)
-        size = int(width), int(height)
-        if min(size) < 16 or max(size) > 8192 or any(side % 2 for side in size):
-            self.fail(f"{value!r}: both sides must be even and lie between 16 and 8192", param, ctx)
-        return size
-
-
-class Rate(click.ParamType[Fraction]):
-    """``25``, ``23.976`` or ``30000/1001``."""
-
-    name = "FPS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """An exact ``Fraction``; the NTSC rates are snapped to n*1000/1001."""
-        from montage.values import frame_rate
-
-        try:
-            return frame_rate(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Length(click.ParamType[str]):
-    """``60s``, ``1:00``, ``55-65s``, or ``none``."""
-
-    name = "LENGTH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """As it was written, or ``none``."""
-        from montage.clock import film_length
-
-        text = str(value).strip()
-        if text.casefold() == "none":
-            return "none"
-        try:
-            film_length(text)
-        except ValueError as error:
-            self.fail(f"{error}, or none", param, ctx)
-        return text
-
-
-def _script_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same cut."),
-        click.option(
-            "--time-limit",
-            type=click.FloatRange(min=0, min_open=True),
-            default=5.0,
-            show_default=True,
-            help="Seconds that the optimiser may take; it says how far from the best the cut can be. Ctrl-C "
-            "ends the search earlier.",
-        ),
-        click.option("--fps", type=Rate(), help="Frames a second of the film. [default: 25]"),
-        click.option(
-            "--length",
-            type=Length(),
-            help="How long the film lasts, titles included: 60s, 1:00 or 55-65s; remembered until none.",
-        ),
-        click.option(
-            "--preset",
-            metavar="NAME|FILE.toml",
-            help="documentary, calm, trailer, social or your own file. [default: documentary]",
-        ),
-        click.option("--store", type=click.Path(path_type=Path), help="Where the index lies, if elsewhere."),
-        click.option(
-            "--library", type=click.Path(path_type=Path), help="Footage folder. [default: the one near by]"
-        ),
-        click.argument("script", type=FILE),
-    ):
-        command = option(command)
-    return command
-
-
-class Weight(click.ParamType[tuple[str, float]]):
-    """``like=0.5``."""
-
-    name = "PART=NUMBER"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """(part, weight); whether there is such a part is told by the query."""
-        part, equals, number = str(value).partition("=")
-        try:
-            return part, float(number if equals else "")
-        except ValueError:
-            self.fail(f"{value!r} is no weight: write it as like=0.5", param, ctx)
-
-
-def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    day = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"])
-    seconds = click.FloatRange(min=0)
-    for option in (
-        click.option("--licence", multiple=True, help="Such as CC0 or CC BY; unknown where there is none."),
-        click.option("--folder", multiple=True, help="A folder within the footage folder."),
-        click.option("--before", type=day, help="Recorded before this day, in UTC."),
-        click.option("--after", type=day, help="Recorded on this day or later, in UTC."),
-        click.option("--move", multiple=True, help="static, pan, pan-left, tilt, zoom-in, handheld ..."),
-        click.option("--size", multiple=True, help="ELS, LS, MS, CU, ECU or unknown."),
-        click.option("--max-length", type=seconds, help="Seconds that a shot lasts at most."),
-        click.option("--min-length", type=seconds, help="Seconds that a shot lasts at least."),
-        click.option(
-            "--weight",
-            multiple=True,
-            type=Weight(),
-            help="How much a part counts: text, image, sketch, like, without or unlike. [default: 1]",
-        ),
-        click.option("--unlike", multiple=True, metavar="SHOT", help="Less like this shot."),
-        click.option("--without", multiple=True, metavar="TEXT", help="What the shot should not show."),
-        click.option("--like", multiple=True, metavar="SHOT", help="More like this shot, by its id."),
-        click.option(
-            "--sketch", multiple=True, type=FILE, help="A drawing: its colours, where they lie in the frame."
-        ),
-        click.option(
-            "--image",
-            multiple=True,
-            type=FILE,
-            help="A photograph: what it shows; one of a few flat colours is a sketch.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -223,7 +84,7 @@ def build_index(
 @click.option(
     "--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page with the pictures."
 )
-@_search_options
+@search_options
 @output_options
 def search(output: Output, weight: tuple[tuple[str, float], ...], **options: Any) -> None:
     """Find the shots that a text describes, or that look like a picture or a shot.
@@ -242,7 +103,7 @@ def search(output: Output, weight: tuple[tuple[str, float], ...], **options: Any
 
 
 @cli.command()
-@_script_options
+@script_options
 @output_options
 def plan(output: Output, **options: Any) -> None:
     """Choose the shots for a script and show why, without making the film.
@@ -256,7 +117,7 @@ def plan(output: Output, **options: Any) -> None:
 
 
 @cli.command()
-@_script_options
+@script_options
 @click.argument("sentence", type=click.IntRange(min=1), required=False)
 @output_options
 def explain(output: Output, **options: Any) -> None:
@@ -274,7 +135,7 @@ def explain(output: Output, **options: Any) -> None:
 
 
 @cli.command()
-@_script_options
+@script_options
 @click.option(
     "-o", "--output", "page", type=click.Path(dir_okay=False, path_type=Path), help="[default: SCRIPT.html]"
 )
@@ -293,42 +154,8 @@ def storyboard(output: Output, **options: Any) -> None:
 
 
 @cli.command()
-@_script_options
-@click.option(
-    "-o", "--output", "film", type=click.Path(dir_okay=False, path_type=Path), help="[default: SCRIPT.mp4]"
-)
-@click.option("--size", type=Size(), help="Size of the film. [default: 1920x1080]")
-@click.option(
-    "--fit",
-    type=click.Choice(["crop", "pad"]),
-    help="Fill the frame, or show all of the picture. [default: crop]",
-)
-@click.option(
-    "--quality",
-    type=click.Choice(["final", "draft"]),
-    default="final",
-    show_default=True,
-    help="draft is quick and rough.",
-)
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of a diffusers pipeline that makes the shots the library lacks.",
-)
-@click.option(
-    "--fallback",
-    type=click.Choice(["auto", "near-miss", "still", "card", "none"]),
-    default="auto",
-    show_default=True,
-    help="The first step to try for a gap when no model makes its shot; later steps follow.",
-)
-@click.option(
-    "--gates/--no-gates",
-    default=True,
-    show_default=True,
-    help="Refuse generated shots that are black, frozen, noise, or cut within.",
-)
-@click.option("--no-fallback", is_flag=True, help="Fail at a gap instead; the same as --fallback none.")
+@script_options
+@render_options
 @output_options
 def render(output: Output, no_fallback: bool, **options: Any) -> None:
     """Make the film of a script, its captions and its project file.
