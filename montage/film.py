@@ -194,9 +194,9 @@ def _formatted(
             f"a film is written as {', '.join(CONTAINERS)}, got {output.name!r}: change its name"
         )
     if quality == "draft":
-        if "h264" not in container.codecs or (codec or "h264") != "h264":
+        if container.muxer != "mp4" or (codec or "h264") != "h264":
             raise MontageError(
-                f"a draft is H.264 in MP4 or MOV, so it cannot be {codec or output.suffix}: name it "
+                f"a draft is H.264 in MP4, so it cannot be {codec or output.suffix}: name it "
                 f"{output.stem}.mp4 without a codec, or render it in final quality"
             )
         chosen: CodecName = "h264"

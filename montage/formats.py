@@ -23,6 +23,8 @@ __all__ = [
     "Quality",
     "choose_encoder",
     "draft_size",
+    "encoder_fault",
+    "suffix_for",
 ]
 
 Fit = Literal["crop", "pad"]
@@ -234,6 +236,14 @@ def draft_size(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, DRAFT_SIDE / min(size))
     width, height = (max(16, 2 * round(side * scale / 2)) for side in size)
     return width, height
+
+
+def suffix_for(codec: CodecName | None) -> str:
+    """The suffix of a film of this codec that nobody has named; None for any codec."""
+    return next(
+        (suffix for suffix, container in CONTAINERS.items() if codec is None or codec in container.codecs),
+        ".mp4",
+    )
 
 
 def choose_encoder(codec: CodecName, asked: str) -> str:

@@ -208,7 +208,7 @@ class Project:
         settings = self.data.get("settings", {})
         if not isinstance(settings, dict):
             raise ValueError(f"settings must be an object, got {settings!r}")
-        for name in ("library", "store", "preset", "fit", "length"):
+        for name in ("library", "store", "preset", "fit", "length", "codec"):
             if not isinstance(settings.get(name), str | None):
                 raise ValueError(f"{name} must be text, got {settings[name]!r}")
         size = settings.get("size", [2, 2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from montage.gaps import FALLBACKS, Fallback, Fill, fill_gaps, take_file
 from montage.marks import film_marks
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from generate.base import Generator
     from montage.cut import Cut
     from montage.film import Film
+    from montage.formats import CodecName, Fit, Quality
 
-__all__ = ["Rendered", "render", "render_cut"]
+__all__ = ["RenderOptions", "Rendered", "render", "render_cut"]
 
 Progress = Callable[[float, float, str], None]
 """Called with (done, total, what)."""
@@ -31,64 +32,47 @@ class Rendered:
     fills: tuple[Fill, ...]
 
 
-def render(
-    cut: Cut,
-    path: Path | str,
-    *,
-    size: tuple[int, int] = (1920, 1080),
-    fit: Literal["crop", "pad"] = "crop",
-    quality: Literal["final", "draft"] = "final",
-    model: Generator | Path | str | None = None,
-    fallback: Fallback = "auto",
-    gates: bool = True,
-    progress: Progress | None = None,
-    cancel: Callable[[], bool] | None = None,
-) -> Film:
+class RenderOptions(TypedDict, total=False):
+    """How a film is made; what is left out has the value named here."""
+
+    size: tuple[int, int]
+    """(width, height) in square pixels, both even: (1920, 1080)."""
+    fit: Fit
+    """``crop`` fills the frame, ``pad`` shows all of the picture: crop."""
+    quality: Quality
+    """``final``, or ``draft``: 540 pixels, joined from proxies without encoding: final."""
+    codec: CodecName | None
+    """The picture's; None for the first of the container that the film's name asks for: None."""
+    encoder_video: str
+    """``cpu``, ``auto`` for graphics hardware where it works, or ffmpeg's name of an encoder: cpu."""
+    model: Generator | Path | str | None
+    """Makes the shots of the gaps: a folder of a diffusers pipeline or any generator: None."""
+    fallback: Fallback
+    """The first step of the ladder below the model; ``none`` fails at a gap: auto."""
+    gates: bool
+    """Refuse generated takes that are black, frozen, noise, or cut within: True."""
+    progress: Progress | None
+    """Called with (done, total, what): None."""
+    cancel: Callable[[], bool] | None
+    """True stops the work: None."""
+
+
+def render(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> Film:
     """Make the film of a cut; segments that an earlier film made are used again.
 
     Args:
         cut: what to show.
-        path: where the film goes (.mp4); its captions go beside it (.srt).
-        size: (width, height) in square pixels, both even.
-        fit: ``crop`` fills the frame, ``pad`` shows all of the picture.
-        quality: ``draft`` is quick and rough.
-        model: makes the shots of the gaps: a folder of a diffusers pipeline or any generator, None for none.
-        fallback: the first step of the ladder below the model; ``none`` fails at a gap.
-        gates: refuse generated takes that are black, frozen, noise, or cut within.
-        progress: called with (done, total, what).
-        cancel: true stops the work.
+        path: where the film goes (.mp4, .mov, .webm); its captions go beside it (.srt).
+        options: see ``RenderOptions``.
 
     Raises:
         MontageError: if footage is missing.
         FilmError: if a gap stays, or the film fails a check.
     """
-    return render_cut(
-        cut,
-        Path(path),
-        size=size,
-        fit=fit,
-        quality=quality,
-        model=Path(model) if isinstance(model, str) else model,
-        fallback=fallback,
-        gates=gates,
-        progress=progress,
-        cancel=cancel,
-    ).film
+    return render_cut(cut, path, **options).film
 
 
-def render_cut(
-    cut: Cut,
-    path: Path,
-    *,
-    size: tuple[int, int],
-    fit: Literal["crop", "pad"],
-    quality: Literal["final", "draft"],
-    model: Generator | Path | None,
-    fallback: Fallback,
-    gates: bool = True,
-    progress: Progress | None = None,
-    cancel: Callable[[], bool] | None = None,
-) -> Rendered:
+def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> Rendered:
     """As ``render``, and give the filled cut too, for the project file.
 
     Raises:
@@ -96,24 +80,36 @@ def render_cut(
         FilmError: if a gap stays, or the film fails a check.
     """
     from montage.film import render_timeline
+    from montage.formats import draft_size
     from montage.timeline import timeline_of
     from montage.titles import title_card
 
+    path = Path(path)
+    size, quality = options.get("size", (1920, 1080)), options.get("quality", "final")
+    progress, cancel = options.get("progress"), options.get("cancel")
+    fallback, model = options.get("fallback", "auto"), options.get("model")
     if fallback not in FALLBACKS:
         raise MontageError(f"unknown fallback {fallback!r}: use one of {', '.join(FALLBACKS)}")
     if not path.parent.is_dir():
         raise MontageError(f"cannot write {path}: there is no folder {path.parent}")
     cut, fills = fill_gaps(
-        cut, size=size, first=fallback, model=model, gates=gates, progress=progress, cancel=cancel
+        cut,
+        size=size,
+        first=fallback,
+        model=Path(model) if isinstance(model, str) else model,
+        gates=options.get("gates", True),
+        progress=progress,
+        cancel=cancel,
     )
     if not cut.slots:
         raise MontageError("there is nothing to render: every sentence of the script is skipped")
     store = cut.library.store_dir
     files = {}
+    drawn = draft_size(size) if quality == "draft" else size
     for place, slot in enumerate(cut.slots):
         if slot.kind == "title":
             files[place] = title_card(
-                slot.text, size=size, fps=cut.fps, frames=slot.frames, folder=store / "titles"
+                slot.text, size=drawn, fps=cut.fps, frames=slot.frames, folder=store / "titles"
             )
         elif slot.take is not None:
             files[place] = take_file(slot, cut.library)
@@ -134,8 +130,10 @@ def render_cut(
         timeline,
         path,
         size=size,
-        fit=fit,
+        fit=options.get("fit", "crop"),
         quality=quality,
+        codec=options.get("codec"),
+        encoder_video=options.get("encoder_video", "cpu"),
         cache=store / "segments",
         metadata=film_marks(cut),
         progress=progress,

@@ -223,9 +223,12 @@ class Music:
     bars: tuple[float, ...] = ()
     """Seconds of the file at which a bar begins, in order; empty where none is known. It is looped and
     trimmed there."""
+    beats: tuple[float, ...] = ()
+    """Seconds of the file at which a beat falls, in order."""
 
     def __post_init__(self) -> None:
-        if list(self.bars) != sorted(self.bars) or not self.content or self.seconds <= 0:
+        ordered = all(list(times) == sorted(times) for times in (self.bars, self.beats))
+        if not ordered or not self.content or self.seconds <= 0:
             raise ValueError(f"music needs a content id, a length and bars in order, got {self.source}")
 
 

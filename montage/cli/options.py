@@ -174,7 +174,19 @@ def render_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 type=click.Choice(["final", "draft"]),
                 default="final",
                 show_default=True,
-                help="draft is quick and rough.",
+                help="draft is small, and joined from proxies without encoding.",
+            ),
+            click.option(
+                "--codec",
+                type=click.Choice(["h264", "h265", "av1", "vp9", "prores", "dnxhr"]),
+                help="Of the picture. [default: by the film's name: .mp4 H.264, .mov ProRes, .webm VP9]",
+            ),
+            click.option(
+                "--encoder-video",
+                default="cpu",
+                show_default=True,
+                metavar="cpu|auto|NAME",
+                help="auto takes graphics hardware where it works; or ffmpeg's name of an encoder.",
             ),
             click.option(
                 "--model",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from index.builder import IndexEvent
     from index.library import Library
     from montage.cut import Cut
-    from montage.formats import Fit, Quality
+    from montage.formats import CodecName, Fit, Quality
     from montage.gaps import Fallback
     from montage.project import Project
 
@@ -323,19 +323,27 @@ def run_render(
     size: tuple[int, int] | None,
     fit: Fit | None,
     quality: Quality,
+    codec: CodecName | None,
+    encoder_video: str,
     model: Path | None,
     fallback: Fallback,
     gates: bool,
     **options: Any,
 ) -> None:
     """Plan a script, fill its gaps, render the film, and save the project."""
+    from montage.formats import CONTAINERS, suffix_for
     from montage.rendering import render_cut
 
     began = time.monotonic()
     cut, project, settings = planned(output, script=script, **options)
     width, height = size or project.setting("size") or (1920, 1080)
     fit = cast("Fit", fit or project.setting("fit") or "crop")
-    film = film or script.with_suffix(".mp4")
+    saved = cast("CodecName | None", project.setting("codec"))
+    if quality == "draft":
+        saved = codec
+    film = film or script.with_suffix(suffix_for(codec or saved))
+    if codec is None and saved in getattr(CONTAINERS.get(film.suffix.lower()), "codecs", ()):
+        codec = saved
     with output.progress("rendering", "segments") as advance:
         rendered = render_cut(
             cut,
@@ -343,12 +351,16 @@ def run_render(
             size=(width, height),
             fit=fit,
             quality=quality,
+            codec=codec,
+            encoder_video=encoder_video,
             model=model,
             fallback=fallback,
             gates=gates,
             progress=advance,
         )
-    project = project.updated(rendered.cut, {**settings, "fit": fit, "size": [width, height]})
+    project = project.updated(
+        rendered.cut, {**settings, "codec": codec or saved, "fit": fit, "size": [width, height]}
+    )
     project.save()
     made = rendered.film
     seconds = time.monotonic() - began
@@ -370,7 +382,7 @@ def run_render(
         for fill in rendered.fills:
             output.note(fill.line)
         for check in made.checks:
-            output.detail(f"check {check.name}: {check.detail}")
+            output.line(f"  {check.name}: {check.detail}")
         output.line(
             f"{made.path}: {float(made.frames / made.fps):.1f} s; segments: "
             f"{made.segments_rendered} rendered, {made.segments_reused} reused; "
