@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from montage.project import Project
     from montage.rendering import render
     from montage.script import Script, parse_script, read_script
+    from montage.session import Session
     from montage.style import learn_style
     from montage.timeline import Timeline
     from montage.values import Candidate, MontageError, Sentence, Slot
@@ -48,6 +49,7 @@ _PLACES = {
     "Project": "montage.project",
     "Script": "montage.script",
     "Sentence": "montage.values",
+    "Session": "montage.session",
     "Shot": "index.values",
     "Slot": "montage.values",
     "Span": "index.base",
@@ -76,6 +78,7 @@ __all__ = [
     "Project",
     "Script",
     "Sentence",
+    "Session",
     "Shot",
     "Slot",
     "Span",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from montage.presets import Preset
     from montage.rules import Film
     from montage.script import Script
+    from montage.timeline import Music
+    from montage.voiceover import Voiceover
 
 __all__ = ["Choice", "Cut", "Taste"]
 
@@ -59,6 +61,10 @@ class Cut:
     """Sentence id to the seconds of its voice."""
     film: Film | None = None
     """Beats and words that cuts should keep to."""
+    voice: Voiceover | None = None
+    """The narration that the film plays."""
+    music: Music | None = None
+    """What plays under the film."""
     model: Model | None = field(default=None, compare=False, repr=False)
     """What else could be shown, and at what cost; None for a cut that was not just planned."""
     library: Library = field(compare=False, repr=False)
@@ -395,6 +401,8 @@ class Cut:
             length=self.length,
             narration=self.narration,
             film=self.film,
+            voice=self.voice,
+            music=self.music,
         )
 
     def explain(self, sentence: int | str | None = None, *, follow: bool | None = None) -> Explanation:

@@ -272,6 +272,8 @@ def _replanned(
         length=cut.length,
         narration=cut.narration,
         film=cut.film,
+        voice=cut.voice,
+        music=cut.music,
         time_limit=cut.time_limit,
         seed=cut.seed,
         cancel=cancel,

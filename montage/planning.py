@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from index.library import Library
     from montage.gaps import Spliced
+    from montage.timeline import Music
+    from montage.voiceover import Voiceover
 
 __all__ = ["plan"]
 
@@ -52,6 +54,8 @@ def plan(
     length: FilmLength | None = None,
     narration: Narration | None = None,
     film: Film | None = None,
+    voice: Voiceover | None = None,
+    music: Music | None = None,
     time_limit: float = 5.0,
     seed: int = 0,
     cancel: Callable[[], bool] | None = None,
@@ -70,7 +74,10 @@ def plan(
         spliced: generated takes for gaps; those that the previous cut used, when None.
         length: seconds that the film lasts, titles included, or (least, most) of them; None for as it comes.
         narration: number or id of a sentence to the seconds that its voice takes; its pictures last so long.
-        film: beats of the music and words of the narration that cuts should keep to.
+        film: beats of the music and words of the narration that cuts should keep to; those of ``voice`` and
+            ``music`` when None.
+        voice: the narration, which the film plays; the pictures follow it.
+        music: what plays under the film; cuts like to fall on its beats.
         time_limit: seconds that the optimiser may take; the answer is valid all the same.
         seed: same seed, same cut.
         cancel: asked now and then; true stops early with the best cut so far.
@@ -117,7 +124,9 @@ def plan(
         takes[candidate.shot.id] = (made_take.kind, made_take.take)
         made_shots[candidate.shot.id] = candidate.shot
     locks = locked(script, taste)
-    voice = _voice(script, narration)
+    spoken = _voice(script, narration) if voice is None else voice.seconds
+    if film is None:
+        film = _heard(script, preset, voice, music)
     pins = pins_of(script, taste, library, candidates, locks)
     shots = {
         slot.shot: library.shots[slot.shot]
@@ -149,7 +158,7 @@ def plan(
         media={**library.some_media(shown - added.keys()), **added},
         takes=takes,
         length=_frames(length, rate),
-        narration=voice,
+        narration=spoken,
         film=film,
         time_limit=time_limit,
         seed=seed,
@@ -168,8 +177,10 @@ def plan(
         seed=seed,
         time_limit=time_limit,
         length=length,
-        narration=voice,
+        narration=spoken,
         film=film,
+        voice=voice,
+        music=music,
         kept=None if previous is None else _stayed(previous, before, script, taste, made.slots),
         model=made.model,
         library=library,
@@ -203,6 +214,20 @@ def _voice(script: Script, narration: Narration | None) -> dict[str, Fraction]:
             )
         out[names[name]] = to_seconds(seconds)
     return out
+
+
+def _heard(script: Script, preset: Preset, voice: Voiceover | None, music: Music | None) -> Film | None:
+    """When the words of the narration and the beats of the music fall in the film, as far as is known."""
+    if voice is None and music is None:
+        return None
+    from montage.music import beats_in_film
+
+    # Beats are wanted for longer than the film can be: how long that is, the optimiser decides.
+    most = 2 * float(sum((sentence.seconds for sentence in script.sentences), Fraction(60)))
+    return Film(
+        beats=() if music is None else beats_in_film(music, most),
+        words=() if voice is None else voice.words(script, preset.title_seconds),
+    )
 
 
 def _stayed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -125,6 +125,11 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
             for slot in cut.slots
             if slot.shot is not None and slot.shot in cut.library.shots
         },
+    )
+    timeline = replace(
+        timeline,
+        narration=() if cut.voice is None else cut.voice.speeches(cut.slots, cut.fps),
+        music=cut.music,
     )
     film = render_timeline(
         timeline,

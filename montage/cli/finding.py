@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from montage.cli.output import Output
-from montage.cli.work import open_library
+from montage.session import open_library
 
 __all__ = ["run_search"]
 

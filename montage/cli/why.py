@@ -20,7 +20,7 @@ def run_explain(output: Output, *, sentence: int | None, **options: Any) -> None
     Raises:
         MontageError: if there is no such sentence.
     """
-    cut, _, _ = planned(output, **options)
+    cut, _ = planned(output, **options)
     told = cut.explain(sentence)
 
     def show() -> None:
@@ -36,7 +36,7 @@ def run_storyboard(output: Output, *, page: Path | None, script: Path, **options
     """Plan a script and draw the cut as a page; nothing else is saved."""
     from montage.storyboard import write_storyboard
 
-    cut, _, _ = planned(output, script=script, **options)
+    cut, _ = planned(output, script=script, **options)
     page = page or script.with_suffix(".html")
     with output.progress("drawing", "slots") as advance:
         write_storyboard(cut, page, progress=advance)

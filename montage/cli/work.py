@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import asdict
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,13 +11,19 @@ from montage.cli.output import Output, printable
 
 if TYPE_CHECKING:
     from index.builder import IndexEvent
-    from index.library import Library
     from montage.cut import Cut
-    from montage.formats import CodecName, Fit, Quality
-    from montage.gaps import Fallback
-    from montage.project import Project
+    from montage.rendering import RenderOptions
+    from montage.session import Session, Update
 
-__all__ = ["open_library", "planned", "run_build_index", "run_plan", "run_render"]
+__all__ = [
+    "planned",
+    "run_build_index",
+    "run_plan",
+    "run_render",
+    "session_of",
+    "show_update",
+    "update_data",
+]
 
 
 MOST_COSTS = 4
@@ -97,123 +101,41 @@ def run_build_index(
     output.result(summary, show)
 
 
-def open_library(library: Path | None, store: Path | None, near: Path) -> Library:
-    """The library asked for, else the only one in or one level below ``near``.
-
-    Raises:
-        FootageError: if there is none, or more than one.
-    """
-    from index.base import FootageError
-    from index.library import Library, find_library, root_of_store
-
-    if library is None and store is not None:
-        library = root_of_store(store)
-    if library is not None:
-        return Library.open(library, store)
-    found = find_library(near)
-    if len(found) == 1:
-        return Library.open(found[0])
-    if not found:
-        raise FootageError(
-            f"no library in or one level below {near}: run `montage build-index FOLDER` first, or name the "
-            "footage folder with --library"
-        )
-    names = ", ".join(str(folder) for folder in found)
-    raise FootageError(f"several libraries in or below {near} ({names}): name one with --library")
-
-
-def planned(
+def session_of(
     output: Output,
+    *,
     script: Path,
     library: Path | None,
     store: Path | None,
-    preset: str | None,
-    length: str | None,
-    fps: Fraction | None,
     time_limit: float,
     seed: int,
-) -> tuple[Cut, Project, dict[str, Any]]:
-    """The cut of a script, its project, and the settings that made it: options first, then the project's."""
+    film: Path | None = None,
+    **asked: Any,
+) -> Session:
+    """The session of a command: what its options ask for, told from what ``render`` takes."""
+    from montage.session import SETTINGS, Session
+
+    settings = {name: value for name, value in asked.items() if name in SETTINGS and value is not None}
+    options = {name: value for name, value in asked.items() if name not in SETTINGS}
+    return Session(
+        script,
+        library=library,
+        store=store,
+        film=film,
+        settings=settings,
+        options=cast("RenderOptions", options),
+        seed=seed,
+        time_limit=time_limit,
+    )
+
+
+def planned(output: Output, **options: Any) -> tuple[Cut, Session]:
+    """The cut of a script, which Ctrl-C makes the best so far, and its session."""
     from montage.cli.stopping import ending_early
-    from montage.clock import film_length
-    from montage.planning import plan
-    from montage.project import Project
-    from montage.script import read_script
 
-    project = Project.for_script(script)
-    base = script.resolve().parent
-    library, store = _places(project, library, store, base)
-    opened = open_library(library, store, base)
-    fps = fps or Fraction(project.setting("fps") or 25)
-    chosen, preset = _preset(project, preset, base)
-    length = project.setting("length") if length is None else length
-    length = None if length == "none" else length
-    read = read_script(script)
+    session = session_of(output, **options)
     with ending_early(output) as asked:
-        cut = plan(
-            read,
-            opened,
-            chosen,
-            fps=fps,
-            length=None if length is None else film_length(length),
-            previous=project,
-            seed=seed,
-            time_limit=time_limit,
-            cancel=asked,
-        )
-    settings = {
-        "fps": str(fps),
-        "length": length,
-        "library": _relative(opened.root, base),
-        "preset": preset,
-        "store": None if store is None else _relative(store, base),
-    }
-    return cut, project, settings
-
-
-def _preset(project: Project, asked: str | None, base: Path) -> tuple[str, str]:
-    """(name or file of the preset, how the project remembers it: a file by its way from the script)."""
-    from montage.presets import PRESETS
-
-    def is_file(name: str) -> bool:
-        return name not in PRESETS and (name.endswith(".toml") or Path(name).name != name)
-
-    if asked is not None:
-        return asked, _relative(Path(asked), base) if is_file(asked) else asked
-    saved = project.setting("preset") or "documentary"
-    return str(base / saved) if is_file(saved) else saved, saved
-
-
-def _places(
-    project: Project, library: Path | None, store: Path | None, base: Path
-) -> tuple[Path | None, Path | None]:
-    """(library, store): as asked for, else as the project remembers them; a store goes with its library.
-
-    Raises:
-        MontageError: if the library that the project remembers is gone.
-    """
-    from montage.values import MontageError
-
-    if store is not None or not project.setting("library"):
-        return library, store
-    saved = base / project.setting("library")
-    if library is None:
-        if not saved.is_dir():
-            raise MontageError(
-                f"{project.path.name} was made with the footage in {saved}, which is not there: bring it "
-                "back, or name its new place with --library"
-            )
-        library = saved
-    same = library.resolve() == saved.resolve()
-    return library, base / project.setting("store") if same and project.setting("store") else None
-
-
-def _relative(path: Path, base: Path) -> str:
-    """``path`` from ``base`` where that is possible, so that a project can be moved with its footage."""
-    try:
-        return Path(os.path.relpath(path.resolve(), base)).as_posix()
-    except ValueError:  # another drive of Windows
-        return str(path.resolve())
+        return session.plan(asked), session
 
 
 def cut_rows(cut: Cut) -> list[dict[str, Any]]:
@@ -310,85 +232,52 @@ def _show_cut(cut: Cut, output: Output) -> None:
 
 def run_plan(output: Output, **options: Any) -> None:
     """Plan a script, save the project and show the cut."""
-    cut, project, settings = planned(output, **options)
-    project.updated(cut, settings).save()
+    cut, session = planned(output, **options)
+    session.save(cut)
     output.result(_cut_data(cut), lambda: _show_cut(cut, output))
 
 
-def run_render(
-    output: Output,
-    *,
-    script: Path,
-    film: Path | None,
-    size: tuple[int, int] | None,
-    fit: Fit | None,
-    quality: Quality,
-    codec: CodecName | None,
-    encoder_video: str,
-    model: Path | None,
-    fallback: Fallback,
-    gates: bool,
-    **options: Any,
-) -> None:
+def run_render(output: Output, **options: Any) -> None:
     """Plan a script, fill its gaps, render the film, and save the project."""
-    from montage.formats import CONTAINERS, suffix_for
-    from montage.rendering import render_cut
-
     began = time.monotonic()
-    cut, project, settings = planned(output, script=script, **options)
-    width, height = size or project.setting("size") or (1920, 1080)
-    fit = cast("Fit", fit or project.setting("fit") or "crop")
-    saved = cast("CodecName | None", project.setting("codec"))
-    if quality == "draft":
-        saved = codec
-    film = film or script.with_suffix(suffix_for(codec or saved))
-    if codec is None and saved in getattr(CONTAINERS.get(film.suffix.lower()), "codecs", ()):
-        codec = saved
+    cut, session = planned(output, **options)
     with output.progress("rendering", "segments") as advance:
-        rendered = render_cut(
-            cut,
-            film,
-            size=(width, height),
-            fit=fit,
-            quality=quality,
-            codec=codec,
-            encoder_video=encoder_video,
-            model=model,
-            fallback=fallback,
-            gates=gates,
-            progress=advance,
-        )
-    project = project.updated(
-        rendered.cut, {**settings, "codec": codec or saved, "fit": fit, "size": [width, height]}
-    )
-    project.save()
-    made = rendered.film
+        update = session.update(progress=advance, cut=cut)
     seconds = time.monotonic() - began
-    data = {
+    output.result(
+        update_data(update, session, seconds), lambda: show_update(update, session, seconds, output)
+    )
+
+
+def update_data(update: Update, session: Session, seconds: float) -> dict[str, Any]:
+    """What was made, as plain data."""
+    made = update.film
+    return {
         "film": str(made.path),
         "captions": str(made.captions) if made.captions else None,
-        "project": str(project.path),
+        "project": str(session.project.path),
         "frames": made.frames,
         "seconds": round(float(made.frames / made.fps), 3),
         "segments_rendered": made.segments_rendered,
         "segments_reused": made.segments_reused,
-        "fills": [asdict(fill) for fill in rendered.fills],
+        "fills": [asdict(fill) for fill in update.rendered.fills],
         "checks": [asdict(check) for check in made.checks],
-        "cut": _cut_data(rendered.cut),
+        "cut": _cut_data(update.cut),
         "wall_seconds": round(seconds, 3),
     }
 
-    def show() -> None:
-        for fill in rendered.fills:
-            output.note(fill.line)
-        for check in made.checks:
-            output.line(f"  {check.name}: {check.detail}")
-        output.line(
-            f"{made.path}: {float(made.frames / made.fps):.1f} s; segments: "
-            f"{made.segments_rendered} rendered, {made.segments_reused} reused; "
-            f"{len(made.checks)} checks passed; {seconds:.1f} s"
-        )
-        captions = f"captions {made.captions}" if made.captions else "no captions"
-        output.line(f"{captions}, project {project.path}")
 
-    output.result(data, show)
+def show_update(update: Update, session: Session, seconds: float, output: Output) -> None:
+    """Say what was made and that it is as planned."""
+    made = update.film
+    for fill in update.rendered.fills:
+        output.note(fill.line)
+    for check in made.checks:
+        output.line(f"  {check.name}: {check.detail}")
+    output.line(
+        f"{made.path}: {float(made.frames / made.fps):.1f} s; segments: "
+        f"{made.segments_rendered} rendered, {made.segments_reused} reused; "
+        f"{len(made.checks)} checks passed; {seconds:.1f} s"
+    )
+    captions = f"captions {made.captions}" if made.captions else "no captions"
+    output.line(f"{captions}, project {session.project.path}")

@@ -1,0 +1,72 @@
+"""A session keeps what takes time to open, and says what changed from one film to the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import montage
+from montage.session import Session
+
+TEXT = """A dog runs along the beach.
+Coffee is poured into a cup.
+
+A boat comes home.
+"""
+SIZE = [160, 90]
+
+
+@pytest.fixture
+def story(tmp_path: Path, sample_index: Path) -> Path:
+    script = tmp_path / "story.txt"
+    script.write_text(TEXT, encoding="utf-8")
+    return script
+
+
+def session(script: Path, library: Path, **more: object) -> Session:
+    given: dict[str, object] = {"settings": {"size": SIZE}, **more}
+    return Session(script, library=library, **given)
+
+
+def test_updates_say_what_changed_and_render_only_that(story: Path, sample_index: Path) -> None:
+    work = session(story, sample_index)
+    first = work.update()
+    assert first.film.ok
+    assert first.changes.new == (1, 2, 3)
+    assert first.changes.pictures == len(first.cut.slots)
+    library = work.open()
+    story.write_text(TEXT.replace("A boat comes home.", "Goats climb among grey rocks.\nIt is over."))
+    second = work.update()
+    assert work.open() is library
+    assert (second.changes.changed, second.changes.new, second.changes.gone) == ((), (3, 4), 1), second.changes
+    assert 0 < second.changes.pictures <= len(second.cut.slots) - 2
+    assert second.film.segments_reused >= 2
+    assert "sentences 3, 4 new; 1 gone;" in second.changes.line
+    third = work.update()
+    assert third.changes.line == "0 pictures other than before"
+    assert third.film.segments_rendered == 0
+
+
+def test_what_was_asked_for_is_remembered_and_none_takes_it_back(story: Path, sample_index: Path) -> None:
+    work = session(story, sample_index, settings={"size": SIZE, "length": "6s", "fit": "pad"})
+    cut = work.plan()
+    assert float(cut.duration) == pytest.approx(6, abs=0.05)
+    work.save(cut)
+    again = Session(story)
+    assert (again.setting("length"), again.setting("fit"), again.setting("size")) == ("6s", "pad", SIZE)
+    assert again.setting("preset") == "documentary"
+    assert Session(story, settings={"length": "none"}).setting("length") is None
+
+
+def test_a_film_is_named_by_its_codec(story: Path) -> None:
+    assert Session(story).film_path().name == "story.mp4"
+    assert Session(story, settings={"codec": "prores"}).film_path().name == "story.mov"
+    assert Session(story, settings={"codec": "vp9"}).film_path().name == "story.webm"
+    drafting = Session(story, options={"quality": "draft"})
+    assert drafting.film_path().name == "story.mp4"
+
+
+def test_unknown_settings_are_named(story: Path) -> None:
+    with pytest.raises(montage.MontageError, match=r"unknown setting speed: there are .*preset"):
+        Session(story, settings={"speed": 2})
