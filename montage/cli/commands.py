@@ -172,6 +172,25 @@ def render(output: Output, no_fallback: bool, **options: Any) -> None:
     run_render(output, **options)
 
 
+@cli.command("watch")
+@script_options
+@render_options
+@output_options
+def watch_command(output: Output, no_fallback: bool, **options: Any) -> None:
+    """Make the film, and again at each save of the script, until Ctrl-C.
+
+    A script that is broken for a moment is named, and the film stays as it was.
+
+    \b
+    Example: montage watch script.txt --quality draft
+    """
+    from montage.cli.watch import run_watch
+
+    if no_fallback:
+        options["fallback"] = "none"
+    run_watch(output, **options)
+
+
 @cli.command("learn-style")
 @click.argument("film", type=FILE)
 @click.option(
