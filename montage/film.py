@@ -30,7 +30,7 @@ from montage.formats import (
 from montage.joining import join_film
 from montage.parts import Parts, Progress, Steps, render_parts
 from montage.process import Cancel
-from montage.sound import Loudness, Mix, mix_sound, sound_key
+from montage.sound import Loudness, Mix, mix_sound
 from montage.timeline import Clip, Timeline
 from montage.values import FilmError, MontageError
 
@@ -155,9 +155,7 @@ def render_timeline(
             if leftover is not None:
                 with suppress(OSError):
                     leftover.unlink()
-    store.prune(
-        [*parts.keys, *(sound_key(clip, timeline.samples(clip)) for clip in timeline.picture if clip.audio)]
-    )
+    store.prune([*parts.keys, *mix.keys])
     seconds["total"] = time.perf_counter() - began
     return Film(
         path=output,
@@ -287,6 +285,7 @@ def _render(
                 coder=DRAFT_SOUND if form.quality == "draft" else container.sound,
                 suffix=container.sound_suffix,
                 pool=pool,
+                workers=at_a_time,
                 done=told,
                 cancel=stopped,
             )
