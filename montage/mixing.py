@@ -336,9 +336,13 @@ def music_strips(music: Music, piece: Piece, samples: int) -> Iterator[Strip]:
         if number + 1 < len(found):
             following = found[number + 1]
             overlap = part.until - following.at
-            out, after = cross_fade(
-                sound[part.end - overlap : part.end], sound[following.begin : following.begin + overlap]
-            )
+            if overlap >= LEAST_FADE_SECONDS * SAMPLE_RATE:
+                out, after = cross_fade(
+                    sound[part.end - overlap : part.end],
+                    sound[following.begin : following.begin + overlap],
+                )
+            else:  # bars that begin and end with the file: the first note must not lose its beginning
+                out, after = ramp(round(0.01 * SAMPLE_RATE))[::-1], ramp(round(0.003 * SAMPLE_RATE))
         else:
             out = ramp(min(_last_fade(music, samples), part.end - part.begin))[::-1]
             after = out

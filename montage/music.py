@@ -51,7 +51,7 @@ STEADY = 0.012
 class Pass:
     """One pass through the music: samples ``[begin, end)`` of the file from sample ``at`` of the film on.
 
-    Passes overlap by what is cross-faded.
+    Passes overlap by what is cross-faded: nothing where the bars begin and end with the file.
     """
 
     at: int
@@ -193,16 +193,17 @@ def _find_beats(piece: Piece, cache: Cache, key: str) -> Beats:
 
 def beats_and_bars(sound: NDArray[np.float32]) -> Beats:
     """Seconds of the beats and of the bars' beginnings in (samples,) at ``RATE``; none without a pulse."""
-    import librosa
+    from librosa.beat import beat_track
+    from librosa.onset import onset_strength
 
     if len(sound) < 2 * RATE:
         return (), ()
     spectrum = _mel_levels(sound)
-    onsets = np.asarray(librosa.onset.onset_strength(S=spectrum, sr=RATE, hop_length=HOP, n_fft=WINDOW))
-    low = np.asarray(librosa.onset.onset_strength(S=spectrum[:12], sr=RATE, hop_length=HOP, n_fft=WINDOW))
+    onsets = np.asarray(onset_strength(S=spectrum, sr=RATE, hop_length=HOP, n_fft=WINDOW))
+    low = np.asarray(onset_strength(S=spectrum[:12], sr=RATE, hop_length=HOP, n_fft=WINDOW))
     if len(onsets) < 40 or float(np.percentile(onsets[20:-20], 98)) < WEAKEST:
         return (), ()
-    _, frames = librosa.beat.beat_track(onset_envelope=onsets, sr=RATE, hop_length=HOP)
+    _, frames = beat_track(onset_envelope=onsets, sr=RATE, hop_length=HOP)
     rough = np.asarray(frames, dtype=np.float64) * HOP / RATE
     if len(rough) < 4 or pulse_clarity(onsets, float(np.median(np.diff(rough))) * RATE / HOP) < CLEAREST:
         return (), ()

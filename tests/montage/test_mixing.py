@@ -175,9 +175,10 @@ def test_joins_under_narration_and_music_do_not_click(lab: Path, tmp_path: Path)
     voice = write_sound(tmp_path / "voice.wav", tone(8, 330))
     music = write_sound(tmp_path / "music.wav", tone(1.7, 165))
     speech = [spoken(voice, 20 + 17 * n, 0.11 + 0.773 * n, 0.6 + 0.773 * n) for n in range(6)]
-    plan = with_sound(cut_up(lab / "sine.mov"), *speech, music=music_of(music, 1.7, (0.1, 0.85, 1.6)))
-    _, sound = mixed(plan, tmp_path)
-    assert clicks(sound) < 2e-4
+    for bars in ((0.1, 0.85, 1.6), (0.0, 0.85, 1.7), (0.0, 1.65), ()):
+        plan = with_sound(cut_up(lab / "sine.mov"), *speech, music=music_of(music, 1.7, bars))
+        _, sound = mixed(plan, tmp_path)
+        assert clicks(sound) < 3e-4
 
 
 def test_the_same_sound_goes_on_over_a_join_as_it_was(lab: Path, tmp_path: Path) -> None:
