@@ -40,8 +40,8 @@ MOST_GAIN_DB = 24.0
 """Quieter sound is noise: it is not raised by more than this."""
 MOST_PUSH_DB = 12.0
 """Peaks are not held back by more than about this to make the rest louder."""
-CLOSE_LU = 0.15
-"""How near the target the search for the right gain ends."""
+CLOSE_LU = 0.2
+"""How near the target the search for the right gain ends; gains are in quarters of a decibel."""
 BLOCK = SAMPLE_RATE // 1000
 """Samples in a block of the limiter: 1 ms."""
 LOOK_AHEAD = 5
@@ -75,6 +75,19 @@ class Loudness:
         if self.lufs is None or self.peak is None:
             return True
         return abs(self.lufs - self.target) <= TOLERANCE_LU and self.peak <= PEAK_DBTP
+
+    @property
+    def why(self) -> str:
+        """Why it is not on target, empty where it is."""
+        if self.on_target or self.lufs is None:
+            return ""
+        if self.lufs > self.target or not self.limited:
+            return (
+                "more than 24 dB would only raise noise"
+                if self.gain >= MOST_GAIN_DB
+                else "coding changed its loudness or peaks"
+            )
+        return "short peaks stand too far above the rest"
 
     def after_coding(self, lufs: float, peak: float) -> Loudness:
         """The same film as it was measured after lossy encoding."""
@@ -204,16 +217,22 @@ class Levelled:
         self.silent = self._before <= NOTHING_LUFS
         # In quarters of a decibel: a small change of the film then leaves the rest of its samples alone.
         self._gain = min(round(4 * (target - self._before)) / 4, MOST_GAIN_DB)
+        self.aim = min(target, self._before + MOST_GAIN_DB)
+        """LUFS that it is to have: the target, or less for what would only be noise."""
         self._peaks = np.zeros(0, np.float32)
         if not self.silent:
             # 3 dB is more than what lies between the samples of real sound.
             lowest = min(highest, PEAK_DBTP - HEADROOM_DB - self._gain - MOST_PUSH_DB) - 3
             self._peaks = true_peaks(self._sound, max(10 ** (lowest / 20), 1e-6))
 
-    def level(self, ceiling: float = PEAK_DBTP - HEADROOM_DB) -> Loudness:
-        """Write the copy with its true peaks at most at ``ceiling`` dBTP; returns what was reached.
+    def level(self, ceiling: float = PEAK_DBTP - HEADROOM_DB, more: float = 0.0) -> Loudness:
+        """Write the copy; returns what was reached.
 
         Silence is copied as it is, and noise is raised by 24 dB at most.
+
+        Args:
+            ceiling: Highest true peak, dBTP.
+            more: LU above the target, for what coding takes away.
 
         Raises:
             FilmError: if it cannot be measured.
@@ -222,24 +241,26 @@ class Levelled:
             self._write(0.0, None)
             return Loudness(lufs=None, peak=None, target=self._target)
         highest = 20 * float(np.log10(self._peaks.max()))
-        wanted = self._before + self._gain
-        if highest + self._gain <= ceiling:
+        gain = self._gain + more
+        wanted = self._before + gain
+        if highest + gain <= ceiling:
             # One gain for all samples moves the loudness by exactly that gain: no need to measure again.
-            self._write(self._gain, None)
-            return Loudness(lufs=wanted, peak=highest + self._gain, gain=self._gain, target=self._target)
-        push, slope = self._gain, 1.0
+            self._write(gain, None)
+            return Loudness(lufs=wanted, peak=highest + gain, gain=gain, target=self._target)
+        push, slope = gain, 1.0
+        tried: tuple[float, float] | None = None
         for _ in range(6):
             self._write(push, _held_back(self._peaks, push, ceiling))
             lufs, peak = _measure(self._result, "sample", True, self._cancel)
-            step = min(round((wanted - lufs) / slope, 1), self._gain + MOST_PUSH_DB - push)
-            if abs(wanted - lufs) <= CLOSE_LU or step <= 0:
+            if tried is not None and push != tried[0]:
+                # The more peaks are held back, the less a further push adds.
+                slope = max(0.25, min(1.0, (lufs - tried[1]) / (push - tried[0])))
+            tried = push, lufs
+            step = min(round(4 * (wanted - lufs) / slope) / 4, gain + MOST_PUSH_DB - push)
+            if abs(wanted - lufs) <= CLOSE_LU or step == 0:
                 break
             push += step
-            # The more peaks are held back, the less a further push adds.
-            slope = max(0.3, min(1.0, (lufs - self._before) / push)) if push > 0 else 1.0
-        return Loudness(
-            lufs=lufs, peak=max(peak, ceiling), gain=self._gain, limited=True, target=self._target
-        )
+        return Loudness(lufs=lufs, peak=max(peak, ceiling), gain=gain, limited=True, target=self._target)
 
     def _write(self, gain: float, lowered: NDArray[np.float64] | None) -> None:
         sound, scale = self._sound, np.float32(10 ** (gain / 20))

@@ -18,7 +18,7 @@ from montage.cache import Cache
 from montage.checks import PlannedSound, block_levels
 from montage.ducking import Ducking, Sound, add_strip, factor
 from montage.encoding import encode_sound
-from montage.loudness import HEADROOM_DB, PEAK_DBTP, Levelled, Loudness, measure_loudness
+from montage.loudness import HEADROOM_DB, PEAK_DBTP, TOLERANCE_LU, Levelled, Loudness, measure_loudness
 from montage.mixing import (
     DUCKED_MUSIC_LU,
     DUCKED_SOURCE_LU,
@@ -39,8 +39,10 @@ __all__ = ["Levels", "Loudness", "Mix", "measure_loudness", "mix_sound", "sound_
 
 LOSSLESS = ("flac", "pcm_")
 """Beginnings of the names of encoders that change no sample."""
-MOST_ENCODINGS = 3
-"""How often a film is encoded until its peaks are below the ceiling after coding, too."""
+MOST_ENCODINGS = 4
+"""How often a film is encoded until it is at its target after coding, too; nearly always once."""
+NEAR_LU = 0.4
+"""How far from the target a film may be after coding without being encoded again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,18 +117,7 @@ def mix_sound(
     try:
         _lay(timeline, stems, levels, mixed)
         levelled = Levelled(mixed, level, levels.target, cancel)
-        ceiling = PEAK_DBTP - HEADROOM_DB
-        lossless = any(name.startswith(LOSSLESS) for name in coder)
-        for attempt in range(MOST_ENCODINGS):
-            loudness = levelled.level(ceiling)
-            encode_sound(level, encoded, coder, cache, workers=workers, cancel=cancel)
-            if lossless or loudness.lufs is None:
-                break
-            loudness = loudness.after_coding(*measure_loudness(encoded, cancel=cancel))
-            over = (loudness.peak or 0.0) - PEAK_DBTP
-            if over <= 0 or attempt == MOST_ENCODINGS - 1:
-                break
-            ceiling -= over + 0.1
+        loudness = _encode(levelled, level, encoded, coder, cache, workers, cancel)
         sound = np.memmap(level, np.float32, "r").reshape(-1, CHANNELS)
         planned = PlannedSound(samples=len(sound), levels=block_levels(sound))
         del sound
@@ -146,6 +137,39 @@ def mix_sound(
         rendered=sum(piece.new for piece in stems.pieces),
         keys=tuple(pieces),
     )
+
+
+def _encode(
+    levelled: Levelled,
+    level: Path,
+    encoded: Path,
+    coder: Sequence[str],
+    cache: Cache,
+    workers: int,
+    cancel: Cancel | None,
+) -> Loudness:
+    """Encode a mix at its target loudness; what lossy coding changes of it is measured and made up for."""
+    ceiling, more = PEAK_DBTP - HEADROOM_DB, 0.0
+    lossless = any(name.startswith(LOSSLESS) for name in coder)
+    for attempt in range(MOST_ENCODINGS):
+        planned = levelled.level(ceiling, more)
+        encode_sound(level, encoded, coder, cache, workers=workers, cancel=cancel)
+        if lossless or planned.lufs is None:
+            return planned
+        loudness = planned.after_coding(*measure_loudness(encoded, cancel=cancel))
+        over = (loudness.peak or 0.0) - PEAK_DBTP
+        missed = levelled.aim - (loudness.lufs or levelled.aim)
+        # What peaks did not allow before coding, they do not allow now.
+        reached = planned.lufs >= levelled.aim + more - TOLERANCE_LU
+        if over <= 0 and (abs(missed) <= NEAR_LU or not reached):
+            break
+        if over > 0 and attempt >= MOST_ENCODINGS - 3:
+            more -= over + 0.2  # holding peaks back was of no use: all of the film goes down
+        elif over > 0:
+            ceiling -= over + 0.1
+        elif reached:
+            more += missed
+    return loudness
 
 
 def _decode(
