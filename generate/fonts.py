@@ -16,7 +16,7 @@ from generate.base import GenerationError
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-__all__ = ["find_font", "missing_glyphs"]
+__all__ = ["find_font", "find_font_file", "missing_glyphs"]
 
 PACKAGES = ("noto_cjk_sans_otc",)
 """Installed Python packages that carry typefaces beside their code."""
@@ -66,6 +66,18 @@ def find_font(text: str, size: float) -> FreeTypeFont:
     return ImageFont.truetype(path, size, index=index)
 
 
+def find_font_file(text: str) -> tuple[Path, str]:
+    """The file of a typeface with a glyph for every character of ``text``, and the name of its family.
+
+    Raises:
+        GenerationError: if no typeface has them all; it names the characters and what to install.
+    """
+    from PIL import ImageFont
+
+    path, index = _find_file(frozenset(_visible(text)), _language(text))
+    return Path(path), ImageFont.truetype(path, PROBE_SIZE, index=index).getname()[0] or ""
+
+
 def missing_glyphs(font: FreeTypeFont, characters: frozenset[str]) -> list[str]:
     """The characters that ``font`` draws as its "not defined" glyph, sorted."""
     undefined = bytes(font.getmask("\U0010fffe"))
@@ -99,10 +111,16 @@ def _default(size: float) -> FreeTypeFont:
 @functools.lru_cache(maxsize=512)
 def _find(characters: frozenset[str], language: str) -> tuple[str, int] | None:
     """Path and face of the typeface to use, or None for Pillow's own."""
-    from PIL import ImageFont
-
     if not missing_glyphs(_default(PROBE_SIZE), characters):
         return None
+    return _find_file(characters, language)
+
+
+@functools.lru_cache(maxsize=512)
+def _find_file(characters: frozenset[str], language: str) -> tuple[str, int]:
+    """Path and face of the typeface to use."""
+    from PIL import ImageFont
+
     least = characters
     for path in _files():
         for index in _faces(path, language):

@@ -1,25 +1,32 @@
-"""Captions as an SRT file: lines broken where a reader would pause, cues that never overlap."""
+"""Captions: lines broken where a reader would pause, cues on the frame grid that never overlap."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from montage.timeline import Timeline
-from montage.values import MontageError
 
-__all__ = ["Cue", "break_at", "cues_of", "line_limit", "read_srt", "srt_text"]
+__all__ = ["Cue", "break_at", "caption_problems", "cues_of", "line_limit", "reading_limit"]
 
 LATIN_LINE = 42
 """Most characters a line in alphabetic scripts (Netflix Timed Text Style Guide)."""
-CJK_LINE = 16
-"""Most characters a line in Chinese, Japanese and Korean (the same guide: 16 for Chinese)."""
+CJK_LINES = {"zh": 16, "yue": 16, "ko": 16, "ja": 13}
+"""Most characters a line where they are wide (the same guide)."""
+READING_SPEED = 17.0
+"""Most characters a second, for adults (the same guide)."""
+READING_SPEEDS = {"en": 20.0, "zh": 9.0, "yue": 9.0, "ko": 12.0, "ja": 4.0}
+"""The same for languages that have a limit of their own."""
+SHORTEST = Fraction(5, 6)
+LONGEST = Fraction(7)
+"""Seconds that a cue is shown at least and at most (the same guide)."""
+GAP_FRAMES = 2
+"""Frames without a cue between two of them, so that the change is seen (the same guide)."""
 LINES = 2
 """Most lines a cue."""
-_CJK = frozenset({"zh", "ja", "ko", "yue"})
 _PAUSE_AFTER = ",;:.!?…—–)]}»”，。、；：！？」』）】》"
 """Marks after which a reader pauses, so that a cue or a line may end there."""
 _NOT_FIRST = "，。、；：！？」』）】》”’…·ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ,.;:!?)]}%"
@@ -28,7 +35,6 @@ _NOT_LAST = "「『（【《“‘([{"
 """Marks that must not end a line."""
 _JOINERS = ("and", "or", "but", "that", "which", "who", "when", "while", "because", "as", "if", "with", "for")
 """Words before which an English line may well break."""
-_TIME = re.compile(r"(\d+):([0-5]\d):([0-5]\d)[,.](\d{3})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,8 @@ class Cue:
     end: int
     """Milliseconds, after ``start``."""
     lines: tuple[str, ...]
+    language: str = "en"
+    """ISO 639-1."""
 
     def __post_init__(self) -> None:
         if self.start < 0 or self.end <= self.start:
@@ -52,9 +60,18 @@ class Cue:
             raise ValueError(f"a cue needs lines of text, got {self.lines!r}")
 
 
+def _base(language: str) -> str:
+    return language.partition("-")[0].lower()
+
+
 def line_limit(language: str) -> int:
     """Most characters a caption line in a language."""
-    return CJK_LINE if language.partition("-")[0].lower() in _CJK else LATIN_LINE
+    return CJK_LINES.get(_base(language), LATIN_LINE)
+
+
+def reading_limit(language: str) -> float:
+    """Most characters a second that a caption may ask of a reader."""
+    return READING_SPEEDS.get(_base(language), READING_SPEED)
 
 
 def _is_wide(character: str) -> bool:
@@ -147,71 +164,63 @@ def _break_text(text: str, language: str) -> list[tuple[str, ...]]:
         cues = [_wrap(part, limit) for part in _wrap(atoms, room)]
         if all(len(cue) <= LINES for cue in cues):
             break
+    else:
+        cues = [lines[at : at + LINES] for at in range(0, len(lines), LINES)]
     return [tuple("".join(line).strip() for line in cue) for cue in cues]
 
 
 def cues_of(timeline: Timeline) -> tuple[Cue, ...]:
-    """The cues of a timeline's captions, in order and never overlapping.
+    """The cues of a timeline's captions, in order and never overlapping, on the film's frame grid.
 
     A caption too long for two lines becomes several cues; each is shown for a share of the caption's
-    time in proportion to its length.
+    time in proportion to its length. None is shown for more than seven seconds, and two frames are left
+    free before the next one, where that leaves it long enough to be seen.
     """
-    cues: list[Cue] = []
+    spans: list[tuple[int, int, tuple[str, ...], str]] = []
     for caption in timeline.captions:
-        parts = _break_text(caption.text, caption.language)
-        start, end = (_milliseconds(frame / timeline.fps) for frame in (caption.start, caption.end))
-        parts = parts[: max(1, end - start)]
+        parts = _break_text(caption.text, caption.language)[: caption.frames]
         sizes = [sum(len(line) for line in part) for part in parts]
-        edges = [start + (end - start) * sum(sizes[:i]) // sum(sizes) for i in range(len(parts) + 1)]
-        cues += [
-            Cue(start=a, end=max(b, a + 1), lines=part)
-            for a, b, part in zip(edges, edges[1:], parts, strict=False)
+        edges = [caption.frames * sum(sizes[:i]) // sum(sizes) for i in range(len(parts) + 1)]
+        for i in range(1, len(edges)):  # the shortest has a frame, too
+            edges[i] = min(max(edges[i], edges[i - 1] + 1), caption.frames - (len(parts) - i))
+        spans += [
+            (caption.start + first, caption.start + end, part, caption.language)
+            for first, end, part in zip(edges, edges[1:], parts, strict=False)
         ]
+    shortest, longest = SHORTEST * timeline.fps, LONGEST * timeline.fps
+    cues = []
+    for number, (start, stop, lines, language) in enumerate(spans):
+        following = spans[number + 1][0] if number + 1 < len(spans) else None
+        end = min(stop, start + int(longest))
+        if following is not None and following - end < GAP_FRAMES <= following - start - shortest:
+            end = following - GAP_FRAMES
+        first, last = (_milliseconds(frame / timeline.fps) for frame in (start, end))
+        cues.append(Cue(start=first, end=max(last, first + 1), lines=lines, language=language))
     return tuple(cues)
+
+
+def caption_problems(cues: Sequence[Cue]) -> tuple[list[str], list[str]]:
+    """What is wrong with cues, and what readers may find hard.
+
+    Returns:
+        Overlaps, empty if all is well; and cues that are too quick to read or shown too briefly.
+    """
+    wrong, hard = [], []
+    for number, cue in enumerate(cues):
+        where = f"{cue.lines[0][:30]!r} at {cue.start / 1000:.1f} s"
+        if number and cue.start < cues[number - 1].end:
+            wrong.append(f"{where} begins before the one before it ends")
+        seconds = (cue.end - cue.start) / 1000
+        speed = sum(len(line) for line in cue.lines) / seconds
+        if speed > reading_limit(cue.language):
+            hard.append(
+                f"{where} asks for {speed:.0f} characters a second, more than "
+                f"{reading_limit(cue.language):.0f}"
+            )
+        elif seconds < SHORTEST - Fraction(1, 1000):
+            hard.append(f"{where} is shown for {seconds:.2f} s only")
+    return wrong, hard
 
 
 def _milliseconds(seconds: Fraction) -> int:
     return int(seconds * 1000 + Fraction(1, 2))
-
-
-def _stamp(milliseconds: int) -> str:
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d},{rest:03d}"
-
-
-def srt_text(cues: Iterable[Cue]) -> str:
-    """An SRT file's text (to be written as UTF-8)."""
-    return "".join(
-        f"{number}\n{_stamp(cue.start)} --> {_stamp(cue.end)}\n" + "\n".join(cue.lines) + "\n\n"
-        for number, cue in enumerate(cues, start=1)
-    )
-
-
-def read_srt(text: str) -> tuple[Cue, ...]:
-    """The cues of an SRT file's text.
-
-    Raises:
-        MontageError: if a block is not number, times, text; says which line.
-    """
-    cues: list[Cue] = []
-    lines = text.lstrip("\ufeff").splitlines()
-    at = 0
-    while at < len(lines):
-        if not lines[at].strip():
-            at += 1
-            continue
-        times = _TIME.findall(lines[at + 1]) if at + 1 < len(lines) else []
-        if not lines[at].strip().isdigit() or len(times) != 2:
-            raise MontageError(
-                f"line {at + 1} of the captions: expected a number and a line of times such as "
-                f"00:00:01,000 --> 00:00:02,000, got {lines[at]!r}"
-            )
-        start, end = (((int(h) * 60 + int(m)) * 60 + int(s)) * 1000 + int(milli) for h, m, s, milli in times)
-        first = at = at + 2
-        while at < len(lines) and lines[at].strip():
-            at += 1
-        try:
-            cues.append(Cue(start=start, end=end, lines=tuple(lines[first:at])))
-        except ValueError as error:
-            raise MontageError(f"line {first} of the captions: {error}") from error
-    return tuple(cues)

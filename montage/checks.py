@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from index.base import FootageError, open_local
 from index.looks import perceptual_hash
 from index.stills import frames_at
-from montage.filters import THUMB, TOLERANCE, comparable
+from montage.captions import Cue, caption_problems
+from montage.filters import THUMB, TOLERANCE, comparable, untouched
 from montage.formats import Format
 from montage.joining import Sums, packet_sums
 from montage.metering import read_meter
@@ -32,6 +33,7 @@ __all__ = [
     "PlannedSound",
     "Shown",
     "block_levels",
+    "check_captions",
     "check_film",
     "check_sound",
     "picture_problems",
@@ -66,6 +68,8 @@ LOUDNESS_LU = 0.5
 """How far the encoded film may be from the loudness that was planned."""
 PEAK_DBTP = -1.0
 """Highest true peak allowed (EBU R128)."""
+CAPTION_ROW = 2 * THUMB // 3
+"""Row of a thumbnail from which on burnt captions may stand."""
 SHOT_SIDE = 96
 """Shorter side of a source frame that is looked at for its perceptual hash, pixels."""
 SHOT_BITS = 20
@@ -115,6 +119,27 @@ def block_levels(sound: NDArray[np.float32]) -> NDArray[np.float32]:
 def _levelled(thumbs: Thumbs) -> NDArray[np.float32]:
     values = thumbs.astype(np.float32)
     return np.asarray(values - values.mean(axis=(1, 2), keepdims=True), dtype=np.float32)
+
+
+def _judged(shown: Thumbs, planned: Thumbs, clip: Clip, frames: Sequence[int]) -> Thumbs:
+    """What a film shows, but as planned where transitions change it and where captions stand.
+
+    Args:
+        shown: Thumbnails.
+        planned: What the source shows there.
+        clip: The clip that they are of.
+        frames: Their numbers within it.
+    """
+    plain = untouched(clip)
+    if len(plain) == clip.frames and clip.burn is None:
+        return shown
+    judged = shown.copy()
+    for place, frame in enumerate(frames):
+        if frame not in plain:
+            judged[place] = planned[place]
+    if clip.burn is not None:
+        judged[:, CAPTION_ROW:] = planned[:, CAPTION_ROW:]
+    return judged
 
 
 def _difference(shown: Thumbs, planned: Thumbs) -> NDArray[np.float32]:
@@ -186,6 +211,7 @@ def segment_problems(
     shown, said = thumbs_of(video, cancel=cancel)
     if len(shown) != len(planned):
         return [f"decodes to {len(shown)} of {len(planned)} frames"]
+    shown = _judged(shown, planned, clip, range(clip.frames))
     problems = picture_problems(shown, planned, form.fps, compare=comparable(clip, form))
     return problems + shot_problems(shown, clip, form) + said.splitlines()[:3]
 
@@ -197,10 +223,8 @@ def shot_problems(shown: Thumbs, clip: Clip, form: Format) -> list[str]:
     of both pictures are compared.
     """
     middle = clip.frames // 2
-    if clip.media is None or not comparable(clip, form):
-        return []
-    faded = middle < max(clip.fade_in, clip.dissolve) or middle >= clip.frames - clip.fade_out
-    if faded:
+    blended = clip.speed < 1 and form.slow != "repeat"
+    if clip.media is None or not comparable(clip, form) or middle not in untouched(clip) or blended:
         return []
     time = clip.span.start + middle * clip.speed / form.fps + TOLERANCE
     try:
@@ -368,9 +392,10 @@ def _pictures(
         if clip.start not in at:
             fault(f"frame {clip.start} is not a key frame, or does not decode", clip)
             continue
+        own = [n - clip.start for n in here]
         for line in picture_problems(
-            np.stack([at[n] for n in here]),
-            part.planned[[n - clip.start for n in here]],
+            _judged(np.stack([at[n] for n in here]), part.planned[own], clip, own),
+            part.planned[own],
             Fraction(1_000_000),
             compare=comparable(clip, form),
         ):
@@ -444,3 +469,14 @@ def check_sound(
             )
         )
     return checks
+
+
+def check_captions(cues: Sequence[Cue]) -> Check:
+    """Whether captions follow each other, and which are hard to read."""
+    wrong, hard = caption_problems(cues)
+    if wrong:
+        return Check("captions", False, wrong[0])
+    if hard:
+        more = f", and {len(hard) - 1} more" if len(hard) > 1 else ""
+        return Check("captions", True, f"{len(cues)}, none overlaps; hard to read: {hard[0]}{more}")
+    return Check("captions", True, f"{len(cues)}, none overlaps, each can be read in its time")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,9 +13,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from index.base import is_film, open_local
+from montage.burning import with_burnt_captions
 from montage.cache import LIMIT, Cache
-from montage.captions import cues_of, srt_text
-from montage.checks import Check, check_film, check_sound
+from montage.captions import cues_of
+from montage.checks import Check, check_captions, check_film, check_sound
 from montage.formats import (
     CONTAINERS,
     DRAFT_SOUND,
@@ -24,6 +25,7 @@ from montage.formats import (
     Fit,
     Format,
     Quality,
+    Slow,
     choose_encoder,
     draft_size,
 )
@@ -31,6 +33,7 @@ from montage.joining import join_film
 from montage.parts import Parts, Progress, Steps, render_parts
 from montage.process import Cancel
 from montage.sound import Loudness, Mix, mix_sound
+from montage.subtitles import CAPTION_FORMATS, write_captions
 from montage.timeline import Clip, Timeline
 from montage.values import FilmError, MontageError
 
@@ -84,6 +87,9 @@ def render_timeline(
     quality: Quality = "final",
     codec: CodecName | None = None,
     encoder_video: str = "cpu",
+    slow: Slow = "blend",
+    captions: Sequence[str] = ("srt",),
+    burn_captions: bool = False,
     cache: Path,
     cache_limit: int = LIMIT,
     metadata: Mapping[str, str] | None = None,
@@ -103,6 +109,9 @@ def render_timeline(
         fit: ``crop`` fills the frame and cuts off what sticks out, ``pad`` shows all with black bars.
         quality: ``final``, or ``draft``: 540 pixels high, joined from proxies without encoding.
         codec: The picture's; None for the container's first.
+        slow: What is shown between the pictures of slowed footage.
+        captions: Formats of the caption files beside the film: some of srt, vtt and ass.
+        burn_captions: Draw them into the picture, too; a draft has none there.
         encoder_video: ``cpu``; ``auto`` for graphics hardware where it works; or ffmpeg's name of an encoder.
         cache: Folder of the segments and proxies.
         cache_limit: Bytes that folder may hold; what was used longest ago goes first, never this film's.
@@ -119,14 +128,21 @@ def render_timeline(
     """
     began = time.perf_counter()
     output = Path(output)
-    form, container = _formatted(output, timeline.fps, size, fit, quality, codec, encoder_video)
+    form, container = _formatted(output, timeline.fps, size, fit, quality, codec, encoder_video, slow)
     for clip in timeline.picture:
         if not clip.source.is_file():
             raise MontageError(
                 f"frames {clip.start} to {clip.end} show {clip.source}, which is not there: put it back, or "
                 "index the footage again and plan anew"
             )
-    _refuse_to_overwrite(output)
+    cues = cues_of(timeline)
+    written = [output.with_suffix(f".{name}") for name in captions] if cues else []
+    for name in captions:
+        if name not in CAPTION_FORMATS:
+            raise MontageError(f"captions are written as {', '.join(CAPTION_FORMATS)}, got {name!r}")
+    _refuse_to_overwrite(output, written)
+    if burn_captions and quality == "final":
+        timeline = with_burnt_captions(timeline, cues, size)
     output.parent.mkdir(parents=True, exist_ok=True)
     store = Cache(cache, cache_limit)
     seconds: dict[str, float] = {}
@@ -138,7 +154,7 @@ def render_timeline(
         sums = join_film(parts.parts, mix.path, temporary, form, metadata or {}, muxer=container.muxer)
         seconds["join"] = time.perf_counter() - at
         at = time.perf_counter()
-        checks = [*check_film(temporary, timeline, form, parts.shown, sums), *checks]
+        checks = [*check_film(temporary, timeline, form, parts.shown, sums), *checks, check_captions(cues)]
         seconds["checks"] = time.perf_counter() - at
         for check in checks:
             if not check.passed:
@@ -148,7 +164,10 @@ def render_timeline(
                     f"the film failed the check {check.name!r}: {check.detail}. It was left as {failed} for "
                     "inspection; remove the cache folder and render again, or choose another shot there"
                 )
-        captions = _write_captions(timeline, output)
+        for path in written:
+            write_captions(cues, path, size=size)
+        if not cues:
+            output.with_suffix(".srt").unlink(missing_ok=True)  # an earlier film's are not this one's
         os.replace(temporary, output)
     finally:
         for leftover in (temporary, mix.path if mix is not None else None):
@@ -159,7 +178,7 @@ def render_timeline(
     seconds["total"] = time.perf_counter() - began
     return Film(
         path=output,
-        captions=captions,
+        captions=written[0] if written else None,
         frames=timeline.frames,
         fps=timeline.fps,
         size=(form.width, form.height),
@@ -180,6 +199,7 @@ def _formatted(
     quality: Quality,
     codec: CodecName | None,
     encoder_video: str,
+    slow: Slow,
 ) -> tuple[Format, Container]:
     """How the film is made, by what was asked for and by its name.
 
@@ -215,6 +235,7 @@ def _formatted(
             fit=fit,
             quality=quality,
             codec=chosen,
+            slow=slow if quality == "final" else "repeat",
             video_encoder=encoder,
         )
     except ValueError as error:
@@ -224,7 +245,7 @@ def _formatted(
     return form, container
 
 
-def _refuse_to_overwrite(output: Path) -> None:
+def _refuse_to_overwrite(output: Path, captions: Sequence[Path]) -> None:
     """Only a film of ours is replaced, and only the captions beside one: footage has such names, too."""
     import av
 
@@ -238,11 +259,13 @@ def _refuse_to_overwrite(output: Path) -> None:
             raise MontageError(
                 f"{output} is there and is no film of montage, so it is not replaced: name another with -o"
             )
-    elif output.with_suffix(".srt").exists():
-        raise MontageError(
-            f"{output.with_suffix('.srt')} is there without a film of ours, so it is not replaced: "
-            "remove it, or name another film with -o"
-        )
+        return
+    for path in captions:
+        if path.exists():
+            raise MontageError(
+                f"{path} is there without a film of ours, so it is not replaced: remove it, or name another "
+                "film with -o"
+            )
 
 
 def _render(
@@ -303,20 +326,3 @@ def _render(
             raise
     seconds["parts"] = time.perf_counter() - began
     return parts, mix, checks
-
-
-def _write_captions(timeline: Timeline, output: Path) -> Path | None:
-    """Write the SRT file beside the film; a stale one of an earlier run goes if there are none now."""
-    path = output.with_suffix(".srt")
-    cues = cues_of(timeline)
-    if not cues:
-        path.unlink(missing_ok=True)
-        return None
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        temporary.write_text(srt_text(cues), encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-    return path

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 from montage.formats import Format
-from montage.timeline import Clip
+from montage.timeline import Clip, Grade
 
-__all__ = ["THUMB", "TOLERANCE", "colour_in", "comparable", "fitting", "thumbing", "timing"]
+__all__ = ["THUMB", "TOLERANCE", "colour_in", "comparable", "graph", "untouched"]
 
 THUMB = 24
 """Side of the thumbnails by which segments are checked, pixels."""
@@ -25,6 +25,7 @@ _SCALE_MATRICES = {
     "bt2020nc": "bt2020", "bt2020c": "bt2020",
 }  # fmt: skip
 _FILTER_MATRICES = {"bt470": "bt470bg", "bt2020": "bt2020nc"}
+_FULL_COLOUR = {"yuv420p": "yuv444p", "yuv422p10": "yuv444p10"}
 _TAGS = "range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
 
 
@@ -61,17 +62,44 @@ def comparable(clip: Clip, form: Format) -> bool:
     return min(THUMB, THUMB * width / height / aspect, THUMB * height * aspect / width) >= THUMB / 4
 
 
+def untouched(clip: Clip) -> range:
+    """The frames of a clip that no transition changes, so that they can be held to the source's."""
+    return range(max(clip.fade_in, clip.dissolve), clip.frames - clip.fade_out)
+
+
 def timing(clip: Clip, form: Format) -> str:
-    """Filters that put on each frame of the grid the source frame that is on screen at that moment."""
+    """Filters that put on each frame of the grid the source frame that is on screen at that moment.
+
+    Slowed footage has pictures between those of the source, where the format asks for them.
+    """
     begin = round((clip.origin + clip.span.start) * 1_000_000)
     early = round(min(TOLERANCE, Fraction(1, 5) / form.fps) * 1_000_000)
     pad = max(1, int(PAD_SECONDS * form.fps))
+    rate = f"{form.fps.numerator}/{form.fps.denominator}"
+    sampled = f"fps={rate}:start_time=0:round=up"
+    source = clip.media.rate if clip.media is not None else None
+    if clip.speed < 1 and form.slow != "repeat" and source is not None and source * clip.speed < form.fps:
+        # The source's own pictures, evenly spaced from the in-point on: what lies between is made from them.
+        own = source * clip.speed
+        mode = "blend" if form.slow == "blend" else "mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1"
+        sampled = (
+            f"fps={own.numerator}/{own.denominator}:start_time=0:round=up,"
+            f"minterpolate=fps={rate}:mi_mode={mode},fps={rate}:start_time=0"
+        )
     return (
         f"settb=AVTB,setpts='(PTS-{begin})*{clip.speed.denominator}/{clip.speed.numerator}-{early}',"
-        f"fps={form.fps.numerator}/{form.fps.denominator}:start_time=0:round=up,"
+        f"{sampled},"
         f"tpad=stop={pad}:stop_mode=clone,trim=end_frame={clip.frames},"
         f"settb={form.fps.denominator}/{form.fps.numerator},setpts=N"
     )
+
+
+def _place(clip: Clip) -> str:
+    """Where the film's frame lies along the picture, as an expression of the frame's number."""
+    first, last = clip.framing.first, clip.framing.last
+    if first == last:
+        return f"{first:.6f}"
+    return f"({first:.6f}+{(last - first) / max(1, clip.frames - 1):.9f}*n)"
 
 
 def fitting(clip: Clip, form: Format) -> str:
@@ -81,7 +109,11 @@ def fitting(clip: Clip, form: Format) -> str:
     flags = "fast_bilinear" if form.quality == "draft" else "bicubic"
     if form.fit == "crop":
         size = f"w='max({width},2*round({height}*dar/2))':h='max({height},2*round({width}/dar/2))'"
-        frame = f"crop={width}:{height}"
+        place = _place(clip)
+        frame = f"crop={width}:{height}:x='(iw-ow)*{place}':y='(ih-oh)*{place}'"
+        if clip.framing.first != clip.framing.last:
+            # Colour at full size lets the frame go by single pixels, where it would go by two.
+            frame = f"format={_FULL_COLOUR[form.pixel_format]},{frame}:exact=1,format={form.pixel_format}"
     else:
         size = (
             f"w='max(2,min({width},2*round({height}*dar/2)))':h='max(2,min({height},2*round({width}/dar/2)))'"
@@ -107,15 +139,68 @@ def fitting(clip: Clip, form: Format) -> str:
             chain.append(
                 f"colorspace=space=bt709:trc=bt709:primaries=bt709:range=tv:format={form.pixel_format}"
             )
-    chain += [f"format={form.pixel_format}", frame, "setsar=1", f"setparams={_TAGS}"]
+    chain += [f"format={form.pixel_format}", frame, *_graded(clip), "setsar=1", f"setparams={_TAGS}"]
     return ",".join(chain)
 
 
-def thumbing(form: Format) -> str:
+def _graded(clip: Clip) -> list[str]:
+    """Filters that change exposure and colour; at any depth, in limited range."""
+    grade = clip.grade
+    if grade == Grade():
+        return []
+    luma = f"clip((val-minval)*{grade.gain:.5f}+minval,minval,maxval)"
+    blue, red = (
+        f"clip(val+{shift:.4f}*(maxval-minval)/224,minval,maxval)" for shift in (grade.blue, grade.red)
+    )
+    return [f"lutyuv=y='{luma}':u='{blue}':v='{red}'"]
+
+
+def _faded(clip: Clip) -> list[str]:
+    """Filters that bring a clip up from black and down to it."""
+    fades = []
+    if clip.fade_in:
+        fades.append(f"fade=t=in:s=0:n={clip.fade_in}")
+    if clip.fade_out:
+        fades.append(f"fade=t=out:s={clip.frames - clip.fade_out}:n={clip.fade_out}")
+    return fades
+
+
+def graph(clip: Clip, form: Format, burn: str = "") -> str:
+    """The filter graph of a segment: from input 0, and for a dissolve input 1, to ``v`` and ``t``.
+
+    ``v`` is the picture. ``t`` is the thumbnails of what the source shows, before transitions and captions.
+
+    Args:
+        clip: What is shown.
+        form: How.
+        burn: The filter that draws captions; empty for none.
+    """
+    woven = "bwdif=mode=send_frame:deint=interlaced"
+    parts = [
+        f"[0:v:0]{woven},{timing(clip, form)},split=2[a][b]",
+        f"[b]{thumbing(clip, form)}[t]",
+        f"[a]{fitting(clip, form)}[m]",
+    ]
+    last = "m"
+    if clip.under is not None:
+        seconds = float(clip.dissolve / form.fps)
+        parts.append(f"[1:v:0]{woven},{timing(clip.under, form)},{fitting(clip.under, form)}[u]")
+        parts.append(f"[u][m]xfade=transition=fade:duration={seconds:.6f}:offset=0[x]")
+        last = "x"
+    after = [*_faded(clip), *([burn] if burn else []), f"format={form.pixel_format}", f"setparams={_TAGS}"]
+    parts.append(f"[{last}]{','.join(after)}[v]")
+    return ";".join(parts)
+
+
+def thumbing(clip: Clip, form: Format) -> str:
     """Filters that make the thumbnails of what is planned straight from the source's frames."""
     aspect = form.width / form.height
     if form.fit == "crop":
-        fit = f"crop=w='min(iw,ih*{aspect}/(dar*ih/iw))':h='min(ih,iw*(dar*ih/iw)/{aspect})',"
+        place = _place(clip)
+        fit = (
+            f"crop=w='min(iw,ih*{aspect}/(dar*ih/iw))':h='min(ih,iw*(dar*ih/iw)/{aspect})'"
+            f":x='(iw-ow)*{place}':y='(ih-oh)*{place}',"
+        )
         return f"{fit}scale={THUMB}:{THUMB}:flags=area:out_range=pc,format=gray"
     size = f"w='max(2,round({THUMB}*min(1,dar/{aspect})))':h='max(2,round({THUMB}*min(1,{aspect}/dar)))'"
     return f"scale={size}:flags=area:out_range=pc,format=gray,pad={THUMB}:{THUMB}:-1:-1:black"

@@ -21,6 +21,7 @@ __all__ = [
     "Fit",
     "Format",
     "Quality",
+    "Slow",
     "choose_encoder",
     "draft_size",
     "encoder_fault",
@@ -30,6 +31,9 @@ __all__ = [
 Fit = Literal["crop", "pad"]
 """Fill the frame and cut off what sticks out, or show all with black bars."""
 Quality = Literal["final", "draft"]
+Slow = Literal["repeat", "blend", "flow"]
+"""What is shown between the pictures of slowed footage: the one before, a blend of two, or what their motion
+gives (slow to make)."""
 CodecName = Literal["h264", "h265", "av1", "vp9", "prores", "dnxhr"]
 GROUP_SECONDS = 2
 """Longest time between key frames: how far a player has to look back when it seeks."""
@@ -162,6 +166,7 @@ class Format:
     quality: Quality = "final"
     """A draft is made of proxies: every picture a key frame, small, and quick to encode."""
     codec: CodecName = "h264"
+    slow: Slow = "blend"
     video_encoder: str = ""
     """ffmpeg's name of the encoder; empty for the codec's own by processor."""
 
@@ -174,6 +179,8 @@ class Format:
             raise ValueError(f"fps must be positive, got {self.fps}")
         if self.fit not in get_args(Fit) or self.quality not in get_args(Quality):
             raise ValueError(f"unknown fit or quality, got {self.fit!r} and {self.quality!r}")
+        if self.slow not in get_args(Slow):
+            raise ValueError(f"unknown way to slow footage {self.slow!r}, expected one of {get_args(Slow)}")
         if self.codec not in CODECS:
             raise ValueError(f"unknown codec {self.codec!r}, expected one of {', '.join(CODECS)}")
         if self.quality == "draft" and (self.codec, self.video_encoder) != ("h264", ""):

@@ -18,7 +18,7 @@ from montage.cache import Cache, key_of
 from montage.filters import colour_in
 from montage.formats import Format
 from montage.segments import VERSION, Segment, load_segment
-from montage.timeline import Clip
+from montage.timeline import Clip, Grade
 
 __all__ = ["Proxies", "Proxy", "shown_frames"]
 
@@ -88,6 +88,8 @@ def stretch_of(clip: Clip, form: Format) -> tuple[int, Clip]:
         fade_out=0,
         dissolve=0,
         under=None,
+        burn=None,
+        grade=Grade(),
     )
 
 

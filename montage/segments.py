@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.base import file_sha256
+from montage.burning import burn_filter
 from montage.cache import Cache, key_of
-from montage.filters import THUMB, colour_in, fitting, thumbing, timing
+from montage.filters import THUMB, colour_in, graph
 from montage.formats import Format
 from montage.process import Cancel, as_input, run_ffmpeg
 from montage.timeline import Clip
@@ -74,9 +76,21 @@ def segment_key(clip: Clip, form: Format) -> str:
             "framing": [clip.framing.first, clip.framing.last],
             "grade": [clip.grade.gain, clip.grade.blue, clip.grade.red],
             "fades": [clip.fade_in, clip.fade_out],
+            "slow": form.slow if clip.speed < 1 else "",
+            "burn": "" if clip.burn is None else clip.burn.key,
             "under": None if clip.under is None else segment_key(clip.under, form),
         }
     )
+
+
+def _source(clip: Clip, threads: int) -> list[str]:
+    """ffmpeg's options that open a clip's source somewhat before its in-point."""
+    begin = clip.origin + clip.span.start
+    margin = MARGIN if clip.source.suffix.lower() in INDEXED else LOOSE_MARGIN
+    seek: tuple[str, ...] = ()
+    if clip.span.start > margin:
+        seek = ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{float(begin - margin):.6f}")
+    return ["-threads", str(threads), *seek, "-copyts", "-i", as_input(clip.source)]
 
 
 def make_segment(
@@ -97,24 +111,18 @@ def make_segment(
     from montage.checks import segment_problems
 
     key = key or segment_key(clip, form)
-    begin = clip.origin + clip.span.start
-    margin = MARGIN if clip.source.suffix.lower() in INDEXED else LOOSE_MARGIN
-    seek: tuple[str, ...] = ()
-    if clip.span.start > margin:
-        seek = ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{float(begin - margin):.6f}")
     video = cache.temporary(form.suffix)
     what = (
         f"render frames {clip.start} to {clip.end} from {clip.source.name} at {float(clip.span.start):.3f} s"
     )
-    graph = (
-        f"[0:v:0]bwdif=mode=send_frame:deint=interlaced,{timing(clip, form)},split=2[a][b];"
-        f"[a]{fitting(clip, form)}[v];[b]{thumbing(form)}[t]"
-    )
+    sources = [*_source(clip, threads), *([] if clip.under is None else _source(clip.under, threads))]
+    drawing = tempfile.TemporaryDirectory(prefix="montage-") if clip.burn is not None else None
     try:
+        burn = burn_filter(clip.burn, Path(drawing.name)) if clip.burn is not None and drawing else ""
         raw, said = run_ffmpeg(
             [
-                "-threads", str(threads), *seek, "-copyts", "-i", as_input(clip.source),
-                "-filter_complex_threads", str(threads), "-filter_complex", graph,
+                *sources,
+                "-filter_complex_threads", str(threads), "-filter_complex", graph(clip, form, burn),
                 "-map", "[v]", "-map_metadata", "-1", "-map_chapters", "-1", "-write_tmcd", "0", "-an",
                 *form.encoder, "-threads", str(threads),
                 "-fps_mode", "passthrough", "-video_track_timescale", str(form.timescale),
@@ -150,6 +158,8 @@ def make_segment(
     finally:
         with suppress(OSError):
             video.unlink()
+        if drawing is not None:
+            drawing.cleanup()
     return Segment(
         key=key, path=path, frames=clip.frames, planned=planned, problems=tuple(problems), warnings=warnings
     )

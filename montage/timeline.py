@@ -17,6 +17,7 @@ from montage.values import SLOT_KINDS, MontageError, Sentence, Slot, SlotKind
 
 __all__ = [
     "SAMPLE_RATE",
+    "Burn",
     "Caption",
     "Clip",
     "Framing",
@@ -80,6 +81,18 @@ class Grade:
             raise ValueError(f"a grade is gentle: gain 0.5 to 2, colours up to 32, got {self}")
 
 
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """Captions that are drawn into the pictures of a clip."""
+
+    text: str
+    """An ASS file's text; its times count from the clip's first frame."""
+    fonts: tuple[Path, ...]
+    """The typefaces that it names."""
+    key: str
+    """Hash of all that shapes them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
     """One picture of the film: frames ``[start, start + frames)`` show a span of a file.
@@ -118,6 +131,8 @@ class Clip:
     """Frames over which it comes up over ``under``."""
     under: Clip | None = None
     """What the clip before would go on to show: a clip of ``dissolve`` frames."""
+    burn: Burn | None = None
+    """Captions drawn into it."""
 
     def __post_init__(self) -> None:
         if self.start < 0 or self.frames <= 0:

@@ -1,0 +1,172 @@
+"""Caption files: SubRip (.srt), WebVTT (.vtt) and Advanced SubStation Alpha (.ass)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from montage.captions import Cue
+from montage.values import MontageError
+
+__all__ = ["CAPTION_FORMATS", "ass_text", "caption_style", "read_captions", "write_captions"]
+
+JOINER = "\u2060"
+"""Word joiner: takes no room, and keeps a player from reading text as one of its codes."""
+LETTERS = 0.05
+"""Height of a line as a share of the shorter side of the frame: 54 pixels in 1080."""
+BOTTOM = 0.07
+"""Distance of the text from the lower edge, as a share of the height: title-safe (EBU R 95)."""
+SIDE = 0.05
+"""The same from the sides."""
+
+
+def _for_srt(line: str) -> str:
+    """No tag, no code of SubStation, and no line that looks like a time."""
+    return re.sub(r"\\(?=[nNh])", "\\\\" + JOINER, line.replace("<", "<" + JOINER)).replace(
+        "-->", "--" + JOINER + ">"
+    )
+
+
+def _for_vtt(line: str) -> str:
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"\\(?=[nNh])", "\\\\" + JOINER, line)
+
+
+def _for_ass(line: str) -> str:
+    return re.sub(r"\\(?=\S)", "\\\\" + JOINER, line).replace("{", "\\{").replace("}", "\\}")
+
+
+CAPTION_FORMATS: Mapping[str, Callable[[str], str]] = MappingProxyType(
+    {"srt": _for_srt, "vtt": _for_vtt, "ass": _for_ass}
+)
+"""Each format, and how a line of text is written so that it is shown as it is."""
+
+
+def write_captions(cues: Iterable[Cue], path: Path, *, size: tuple[int, int] = (1920, 1080)) -> Path:
+    """Write cues as the format that the file's suffix names, all of it or nothing.
+
+    Args:
+        cues: In order.
+        path: A name ending in .srt, .vtt or .ass.
+        size: Of the film, for the lettering of ASS.
+
+    Raises:
+        MontageError: if there is no such format, or the file cannot be written.
+    """
+    form = path.suffix.removeprefix(".").lower()
+    if form not in CAPTION_FORMATS:
+        raise MontageError(
+            f"captions are written as {', '.join(CAPTION_FORMATS)}, got {path.name!r}: change its name"
+        )
+    file = _file(cues, CAPTION_FORMATS[form])
+    if form == "ass":
+        file.info.update(_layout(size))
+        file.styles["Default"] = caption_style(size)
+    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
+    options = {} if form == "ass" else {"keep_ssa_tags": True}
+    try:
+        file.save(str(temporary), encoding="utf-8", format_=form, **options)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise MontageError(f"cannot write the captions {path}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+    return path
+
+
+def _file(cues: Iterable[Cue], written: Callable[[str], str]) -> Any:
+    import pysubs2
+
+    file = pysubs2.SSAFile()
+    for cue in cues:
+        text = "\\N".join(written(line) for line in cue.lines)
+        file.append(pysubs2.SSAEvent(start=cue.start, end=cue.end, text=text))
+    return file
+
+
+def _layout(size: tuple[int, int]) -> dict[str, str]:
+    return {
+        "PlayResX": str(size[0]),
+        "PlayResY": str(size[1]),
+        "WrapStyle": "2",  # lines are broken by us
+        "ScaledBorderAndShadow": "yes",
+        "YCbCr Matrix": "TV.709",
+    }
+
+
+def caption_style(size: tuple[int, int], font: str = "Noto Sans CJK SC") -> Any:
+    """The lettering of captions in a film of this size, as pysubs2's style."""
+    import pysubs2
+
+    width, height = size
+    letters = LETTERS * min(size)
+    return pysubs2.SSAStyle(
+        fontname=font,
+        # libass counts a font's ascent and descent into its size.
+        fontsize=round(letters * 1.3, 1),
+        primarycolor=pysubs2.Color(255, 255, 255),
+        outlinecolor=pysubs2.Color(0, 0, 0),
+        backcolor=pysubs2.Color(0, 0, 0, 128),
+        outline=round(letters * 0.06, 2),
+        shadow=round(letters * 0.04, 2),
+        alignment=pysubs2.Alignment.BOTTOM_CENTER,
+        marginl=round(SIDE * width),
+        marginr=round(SIDE * width),
+        marginv=round(BOTTOM * height),
+    )
+
+
+def ass_text(cues: Iterable[tuple[Cue, str]], size: tuple[int, int]) -> str:
+    """Cues, each in a font of its own, as an ASS file's text."""
+    import pysubs2
+
+    file = pysubs2.SSAFile()
+    file.info.update(_layout(size))
+    for cue, font in cues:
+        file.styles[font] = caption_style(size, font)
+        text = "\\N".join(_for_ass(line) for line in cue.lines)
+        file.append(pysubs2.SSAEvent(start=cue.start, end=cue.end, text=text, style=font))
+    return str(file.to_string("ass"))
+
+
+def read_captions(path: Path) -> tuple[Cue, ...]:
+    """The cues of a caption file, as text without its codes.
+
+    Raises:
+        MontageError: if it cannot be read or holds no cues.
+    """
+    import pysubs2
+
+    form = path.suffix.removeprefix(".").lower()
+    if form not in CAPTION_FORMATS:
+        raise MontageError(f"captions are read from {', '.join(CAPTION_FORMATS)}, got {path.name!r}")
+    options = {} if form == "ass" else {"keep_html_tags": True}
+    try:
+        file = pysubs2.load(str(path), encoding="utf-8-sig", format_=form, **options)
+        cues = tuple(
+            Cue(start=event.start, end=event.end, lines=tuple(_read(event.text, form)))
+            for event in file
+            if not event.is_comment
+        )
+    except OSError as error:
+        raise MontageError(f"cannot read the captions {path}: {error.strerror}") from error
+    except (pysubs2.exceptions.Pysubs2Error, ValueError) as error:
+        raise MontageError(f"the captions {path} are damaged: {error}") from error
+    if not cues:
+        raise MontageError(f"{path} holds no captions: check that it is a file of that kind")
+    return cues
+
+
+def _read(text: str, form: str) -> Sequence[str]:
+    lines = text.split("\\N")
+    if form == "vtt":
+        lines = [line.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") for line in lines]
+    if form == "ass":
+        lines = [line.replace("\\{", "{").replace("\\}", "}") for line in lines]
+    return [line.replace(JOINER, "") for line in lines]
