@@ -30,6 +30,7 @@ from montage.formats import (
     draft_size,
 )
 from montage.joining import join_film
+from montage.mixing import Levels
 from montage.parts import Parts, Progress, Steps, render_parts
 from montage.process import Cancel
 from montage.sound import Loudness, Mix, mix_sound
@@ -90,6 +91,7 @@ def render_timeline(
     slow: Slow = "blend",
     captions: Sequence[str] = ("srt",),
     burn_captions: bool = False,
+    levels: Levels | None = None,
     cache: Path,
     cache_limit: int = LIMIT,
     metadata: Mapping[str, str] | None = None,
@@ -111,6 +113,7 @@ def render_timeline(
         codec: The picture's; None for the container's first.
         slow: What is shown between the pictures of slowed footage.
         captions: Formats of the caption files beside the film: some of srt, vtt and ass.
+        levels: How loud the film and its parts are; None for -14 LUFS and the usual balance.
         burn_captions: Draw them into the picture, too; a draft has none there.
         encoder_video: ``cpu``; ``auto`` for graphics hardware where it works; or ffmpeg's name of an encoder.
         cache: Folder of the segments and proxies.
@@ -149,7 +152,9 @@ def render_timeline(
     temporary = output.with_name(f".{output.stem}.tmp-{os.getpid()}{output.suffix}")
     mix: Mix | None = None
     try:
-        parts, mix, checks = _render(timeline, form, container, store, progress, cancel, workers, seconds)
+        parts, mix, checks = _render(
+            timeline, form, container, levels, store, progress, cancel, workers, seconds
+        )
         at = time.perf_counter()
         sums = join_film(parts.parts, mix.path, temporary, form, metadata or {}, muxer=container.muxer)
         seconds["join"] = time.perf_counter() - at
@@ -272,6 +277,7 @@ def _render(
     timeline: Timeline,
     form: Format,
     container: Container,
+    levels: Levels | None,
     store: Cache,
     progress: Progress | None,
     cancel: Cancel | None,
@@ -305,6 +311,7 @@ def _render(
             mix = mix_sound(
                 timeline,
                 store,
+                levels=levels,
                 coder=DRAFT_SOUND if form.quality == "draft" else container.sound,
                 suffix=container.sound_suffix,
                 pool=pool,

@@ -208,12 +208,32 @@ class Project:
         settings = self.data.get("settings", {})
         if not isinstance(settings, dict):
             raise ValueError(f"settings must be an object, got {settings!r}")
-        for name in ("library", "store", "preset", "fit", "length", "codec"):
+        for name in (
+            "library",
+            "store",
+            "preset",
+            "fit",
+            "length",
+            "codec",
+            "narration",
+            "voice",
+            "music",
+            "slow",
+        ):
             if not isinstance(settings.get(name), str | None):
                 raise ValueError(f"{name} must be text, got {settings[name]!r}")
         size = settings.get("size", [2, 2])
         if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
             raise ValueError(f"size must be two whole numbers, got {size!r}")
+        for name in ("transitions", "match_colour", "burn_captions", "split_edits"):
+            if not isinstance(settings.get(name), bool | None):
+                raise ValueError(f"{name} must be true or false, got {settings[name]!r}")
+        for name in ("loudness", "narration_level", "source_level", "music_level"):
+            if not isinstance(settings.get(name), int | float | None):
+                raise ValueError(f"{name} must be a number, got {settings[name]!r}")
+        captions = settings.get("captions", [])
+        if not (isinstance(captions, list) and all(isinstance(form, str) for form in captions)):
+            raise ValueError(f"captions must be a list of formats, got {captions!r}")
         frame_rate(settings.get("fps", 25))
         if settings.get("length") is not None:
             film_length(settings["length"])

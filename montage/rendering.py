@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from generate.base import Generator
     from montage.cut import Cut
     from montage.film import Film
-    from montage.formats import CodecName, Fit, Quality
+    from montage.formats import CodecName, Fit, Quality, Slow
+    from montage.mixing import Levels
+    from montage.timeline import Timeline
 
 __all__ = ["RenderOptions", "Rendered", "render", "render_cut"]
 
@@ -45,6 +47,18 @@ class RenderOptions(TypedDict, total=False):
     """The picture's; None for the first of the container that the film's name asks for: None."""
     encoder_video: str
     """``cpu``, ``auto`` for graphics hardware where it works, or ffmpeg's name of an encoder: cpu."""
+    slow: Slow
+    """What is shown between the pictures of slowed footage: blend."""
+    transitions: bool
+    """Dissolve or dip to black where paragraphs end, and fade around title cards: False."""
+    match_colour: bool
+    """Draw the exposure and colour of neighbours together, gently: False."""
+    captions: Sequence[str]
+    """Formats of the caption files beside the film, some of srt, vtt and ass: ("srt",)."""
+    burn_captions: bool
+    """Draw the captions into the picture: False."""
+    levels: Levels | None
+    """How loud the film and its parts are; None for -14 LUFS and the usual balance: None."""
     model: Generator | Path | str | None
     """Makes the shots of the gaps: a folder of a diffusers pipeline or any generator: None."""
     fallback: Fallback
@@ -126,6 +140,7 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
             if slot.shot is not None and slot.shot in cut.library.shots
         },
     )
+    timeline = _finished(timeline, cut, options)
     timeline = replace(
         timeline,
         narration=() if cut.voice is None else cut.voice.speeches(cut.slots, cut.fps),
@@ -139,9 +154,33 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
         quality=quality,
         codec=options.get("codec"),
         encoder_video=options.get("encoder_video", "cpu"),
+        slow=options.get("slow", "blend"),
+        captions=tuple(options.get("captions", ("srt",))),
+        burn_captions=options.get("burn_captions", False),
+        levels=options.get("levels"),
         cache=store / "segments",
         metadata=film_marks(cut),
         progress=progress,
         cancel=cancel,
     )
     return Rendered(film, cut, fills)
+
+
+def _finished(timeline: Timeline, cut: Cut, options: RenderOptions) -> Timeline:
+    """The timeline with the transitions and the match of colours that were asked for."""
+    from montage.grading import with_matched_colours
+    from montage.transitions import with_transitions
+
+    if options.get("quality") == "draft":
+        return timeline  # proxies are joined as they are
+    paragraphs = {sentence.id: sentence.paragraph for sentence in cut.script.sentences}
+    looks = {
+        clip.start: cut.library.shots[slot.shot].look
+        for clip, slot in zip(timeline.picture, cut.slots, strict=True)
+        if slot.shot is not None and slot.shot in cut.library.shots
+    }
+    if options.get("match_colour", False):
+        timeline = with_matched_colours(timeline, paragraphs, looks)
+    if options.get("transitions", False):
+        timeline = with_transitions(timeline, paragraphs, looks)
+    return timeline

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from index.library import Library
     from montage.cut import Cut
     from montage.film import Film
+    from montage.mixing import Levels
     from montage.timeline import Music
     from montage.voiceover import Voiceover
 
@@ -32,13 +33,25 @@ SETTINGS: Mapping[str, Any] = {
     "fps": "25",
     "length": None,
     "preset": "documentary",
+    "narration": None,
+    "voice": None,
     "music": None,
     "size": [1920, 1080],
     "fit": "crop",
     "codec": None,
+    "slow": "blend",
+    "transitions": False,
+    "match_colour": False,
+    "captions": ["srt"],
+    "burn_captions": False,
+    "loudness": -14.0,
+    "narration_level": 0.0,
+    "source_level": 0.0,
+    "music_level": 0.0,
+    "split_edits": False,
 }
 """What a project remembers of how its film is made, besides the library, and what holds until it is said."""
-_PATHS = frozenset({"music"})
+_PATHS = frozenset({"narration", "music"})
 """Those that name a file."""
 
 
@@ -240,6 +253,12 @@ class Session:
             "progress": progress,
             "cancel": cancel,
             "fit": self.setting("fit"),
+            "slow": self.setting("slow"),
+            "transitions": self.setting("transitions"),
+            "match_colour": self.setting("match_colour"),
+            "captions": self.setting("captions") or (),
+            "burn_captions": self.setting("burn_captions"),
+            "levels": self._levels(),
             **self.options,
         }
         film = self.film_path()
@@ -253,6 +272,20 @@ class Session:
             changes=changes,
             seconds={"plan": planned, "render": total - planned, "total": total},
         )
+
+    def _levels(self) -> Levels:
+        from montage.mixing import Levels
+
+        try:
+            return Levels(
+                target=self.setting("loudness"),
+                narration=self.setting("narration_level"),
+                source=self.setting("source_level"),
+                music=self.setting("music_level"),
+                split_edits=self.setting("split_edits"),
+            )
+        except ValueError as error:
+            raise MontageError(f"the film's sound cannot be so: {error}") from error
 
     def film_path(self) -> Path:
         """Where the film goes."""

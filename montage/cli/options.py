@@ -69,6 +69,37 @@ class Length(click.ParamType[str]):
         return text
 
 
+class Source(click.ParamType[str | Path]):
+    """A file or folder that is there, or ``none``."""
+
+    name = "PATH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        """A path, or ``none`` as it was written."""
+        if str(value).casefold() == "none":
+            return "none"
+        path = Path(value)
+        if not path.exists():
+            self.fail(f"there is no {value}", param, ctx)
+        return path
+
+
+class Formats(click.ParamType[list[str]]):
+    """``srt,vtt,ass``, or ``none``."""
+
+    name = "FORMATS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        """The formats in the order given."""
+        names = [name.strip().lower() for name in str(value).split(",") if name.strip()]
+        if names == ["none"]:
+            return []
+        for name in names:
+            if name not in ("srt", "vtt", "ass"):
+                self.fail(f"{name!r} is no caption format: use some of srt,vtt,ass, or none", param, ctx)
+        return list(dict.fromkeys(names))
+
+
 def script_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What every command that plans a script takes."""
     for option in (
@@ -91,6 +122,22 @@ def script_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--preset",
             metavar="NAME|FILE.toml",
             help="documentary, calm, trailer, social or your own file. [default: documentary]",
+        ),
+        click.option(
+            "--music",
+            type=Source(),
+            help="Music under the film; cuts like to fall on its beats. Remembered until none.",
+        ),
+        click.option(
+            "--voice",
+            help="Have the script spoken: auto, espeak-ng, espeak-ng:en-gb, piper:VOICE.onnx or "
+            "kokoro:MODEL.onnx. Remembered until none.",
+        ),
+        click.option(
+            "--narration",
+            type=Source(),
+            help="A recording of the script, or a folder with one for each sentence; the pictures follow it. "
+            "Remembered until none.",
         ),
         click.option("--store", type=click.Path(path_type=Path), help="Where the index lies, if elsewhere."),
         click.option(
@@ -187,6 +234,54 @@ def render_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 show_default=True,
                 metavar="cpu|auto|NAME",
                 help="auto takes graphics hardware where it works; or ffmpeg's name of an encoder.",
+            ),
+            click.option(
+                "--slow",
+                type=click.Choice(["repeat", "blend", "flow"]),
+                help="Between the pictures of slowed footage: the one before, a blend, or what motion gives "
+                "(takes long). [default: blend]",
+            ),
+            click.option(
+                "--transitions/--no-transitions",
+                default=None,
+                help="Dissolve or dip to black where paragraphs end, fade around titles. [default: no]",
+            ),
+            click.option(
+                "--match-colour/--no-match-colour",
+                default=None,
+                help="Draw exposure and colour of neighbours together, gently. [default: no]",
+            ),
+            click.option(
+                "--captions",
+                type=Formats(),
+                help="Caption files beside the film: some of srt,vtt,ass, or none. [default: srt]",
+            ),
+            click.option(
+                "--burn-captions/--no-burn-captions",
+                default=None,
+                help="Draw the captions into the picture. [default: no]",
+            ),
+            click.option(
+                "--loudness",
+                type=click.FloatRange(-40, -5),
+                help="Of the whole film, LUFS: -14 for platforms, -23 for broadcast. [default: -14]",
+            ),
+            *(
+                click.option(
+                    f"--{name}-level",
+                    type=click.FloatRange(-60, 30),
+                    help=f"dB by which {what} is louder or softer than usual. [default: 0]",
+                )
+                for name, what in (
+                    ("narration", "the narration"),
+                    ("source", "the sound of the footage"),
+                    ("music", "the music"),
+                )
+            ),
+            click.option(
+                "--split-edits/--no-split-edits",
+                default=None,
+                help="Cut sound up to half a second before or after its picture. [default: no]",
             ),
             click.option(
                 "--model",
