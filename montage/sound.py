@@ -161,13 +161,15 @@ def _encode(
         missed = levelled.aim - (loudness.lufs or levelled.aim)
         # What peaks did not allow before coding, they do not allow now.
         reached = planned.lufs >= levelled.aim + more - TOLERANCE_LU
-        if over <= 0 and (abs(missed) <= NEAR_LU or not reached):
+        if over <= 0 and (abs(missed) <= NEAR_LU or not reached or attempt >= MOST_ENCODINGS - 2):
             break
-        if over > 0 and attempt >= MOST_ENCODINGS - 3:
-            more -= over + 0.2  # holding peaks back was of no use: all of the film goes down
-        elif over > 0:
+        if over > 0 and attempt == MOST_ENCODINGS - 2:
+            # Holding peaks back was of no use: for the last time, the same sound, all of it lower.
+            ceiling, more = ceiling - over - 0.2, more - over - 0.2
+            continue
+        if over > 0:
             ceiling -= over + 0.1
-        elif reached:
+        if reached:
             more += missed
     return loudness
 
