@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -130,6 +131,8 @@ class Session:
     _library: Library | None = field(init=False, default=None)
     _store: Path | None = field(init=False, default=None)
     _encoder: str = field(init=False, default="")
+    _recorded: tuple[object, Voiceover] | None = field(init=False, default=None)
+    """What the recording was last aligned to, and how."""
 
     def __post_init__(self) -> None:
         unknown = self.settings.keys() - SETTINGS.keys()
@@ -217,7 +220,33 @@ class Session:
         )
 
     def _voice(self, script: Script, library: Library, cancel: Callable[[], bool] | None) -> Voiceover | None:
-        return None
+        """The narration: a recording, or the script spoken.
+
+        Raises:
+            MontageError: if both were asked for, or the recording is not of this script.
+        """
+        from montage.cache import Cache
+        from montage.voiceover import recorded
+
+        recording, spec = self.setting("narration"), self.setting("voice")
+        if recording is not None and spec is not None:
+            raise MontageError(
+                "the script has a recording and a voice: take one back with --narration none or --voice none"
+            )
+        if recording is not None:
+            asked = (str(recording), tuple((s.id, s.text, s.directives.skip) for s in script.sentences))
+            if self._recorded is None or self._recorded[0] != asked:
+                self._recorded = asked, recorded(recording, script, cancel=cancel)
+            return self._recorded[1]
+        if spec is None:
+            return None
+        from montage.voices import find_voice, speak
+
+        voice = find_voice(spec, {sentence.language for sentence in script.sentences})
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return speak(
+                script.sentences, voice, Cache(library.store_dir / "segments"), pool=pool, cancel=cancel
+            )
 
     def _music(self, library: Library, cancel: Callable[[], bool] | None) -> Music | None:
         from montage.music import read_music

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,7 @@ from montage.script import Script
 from montage.timeline import Speech
 from montage.values import Slot
 
-__all__ = ["Voiced", "Voiceover"]
+__all__ = ["Voiced", "Voiceover", "recorded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,8 @@ class Voiced:
     """Content id of the file."""
     span: Span
     """What is played, in seconds of the file."""
+    said: Span | None = None
+    """From the first word to the end of the last; None for all of the span. It is never shortened."""
     pause: Fraction = Fraction(0)
     """Seconds of silence that follow before the next sentence."""
     words: tuple[Span, ...] = ()
@@ -81,21 +83,63 @@ class Voiceover:
         return tuple(out)
 
     def speeches(self, slots: Sequence[Slot], fps: Fraction) -> tuple[Speech, ...]:
-        """What is heard along the slots of a cut: each sentence from its first picture on."""
-        out: list[Speech] = []
-        at, spoken = 0, set()
+        """What is heard along the slots of a cut: each sentence from its first picture on.
+
+        Where two sentences follow each other in the film as in their file but for the rounding to frames, the
+        first is played until the second begins, so that nothing is missing or doubled. A pause is shortened
+        where the next sentence comes sooner; words never are.
+        """
+        starts: dict[str, int] = {}
+        at = 0
         for slot in slots:
-            voiced = self.sentences.get(slot.sentence)
-            if voiced is not None and slot.sentence not in spoken:
-                spoken.add(slot.sentence)
-                out.append(
-                    Speech(
-                        start=at,
-                        source=voiced.source,
-                        content=voiced.content,
-                        span=voiced.span,
-                        sentence=slot.sentence,
-                    )
-                )
+            if slot.sentence in self.sentences:
+                starts.setdefault(slot.sentence, at)
             at += slot.frames
+        order = list(starts)
+        out: list[Speech] = []
+        for name, following in zip(order, [*order[1:], None], strict=True):
+            voiced = self.sentences[name]
+            begin, end = voiced.span.start, voiced.span.end
+            if following is not None:
+                after = self.sentences[following]
+                until = begin + (starts[following] - starts[name]) / fps
+                runs_on = after.source == voiced.source and after.span.start == end
+                if until < end or (runs_on and until - end <= 1 / fps):
+                    end = max(until, (voiced.said or voiced.span).end)
+            out.append(
+                Speech(
+                    start=starts[name],
+                    source=voiced.source,
+                    content=voiced.content,
+                    span=Span(begin, end),
+                    sentence=name,
+                )
+            )
         return tuple(out)
+
+
+def recorded(path: Path, script: Script, *, cancel: Callable[[], bool] | None = None) -> Voiceover:
+    """The voiceover of a recording: one file that is aligned to the script, or a folder with one a sentence.
+
+    Raises:
+        MontageError: if a file cannot be read, or does not go with the script.
+    """
+    from montage.narration import align, narration_of
+
+    if path.is_dir():
+        narration = narration_of(path, script.sentences, cancel=cancel)
+    else:
+        narration = align(path, script.sentences, cancel=cancel)
+    return Voiceover(
+        {
+            spoken.sentence: Voiced(
+                source=spoken.source,
+                content=spoken.content,
+                span=spoken.heard,
+                said=spoken.span,
+                pause=spoken.rest,
+                words=tuple(word.span for word in spoken.words),
+            )
+            for spoken in narration.spoken
+        }
+    )

@@ -106,6 +106,7 @@ def run_doctor(output: Output) -> bool:
     """Say what is installed and what is missing; False where montage cannot work."""
     from index.encoders.models import list_models
     from index.encoders.registry import resolve
+    from montage.voices import voices_here
 
     missing, found = [], {}
     for name in PACKAGES:
@@ -131,6 +132,7 @@ def run_doctor(output: Output) -> bool:
         "encoder": encoder,
         "reason": reason,
         "models here": present,
+        "voices": ", ".join(f"{name} {state}" for name, state in voices_here().items()),
         "free disk (GB)": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
         "next": steps,
     }
