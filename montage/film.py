@@ -303,7 +303,8 @@ def _render(
         assert counter is not None
         counter.step(f"sound of {clip.source.name}")
 
-    with ThreadPoolExecutor(at_a_time) as pool:
+    # Sound has a thread of its own: it would wait behind the pictures, and the film for it.
+    with ThreadPoolExecutor(at_a_time) as pool, ThreadPoolExecutor(1) as listener:
         mix: Mix | None = None
         try:
             wait = render_parts(timeline, form, store, pool, at_a_time, steps=count, cancel=stopped)
@@ -314,7 +315,7 @@ def _render(
                 levels=levels,
                 coder=DRAFT_SOUND if form.quality == "draft" else container.sound,
                 suffix=container.sound_suffix,
-                pool=pool,
+                pool=listener,
                 workers=at_a_time,
                 done=told,
                 cancel=stopped,
@@ -326,6 +327,7 @@ def _render(
             parts = wait()
         except BaseException:
             stop = True
+            listener.shutdown(wait=True, cancel_futures=True)
             pool.shutdown(wait=True, cancel_futures=True)
             if mix is not None:
                 with suppress(OSError):
