@@ -29,14 +29,14 @@ Places = NDArray[np.intp]
 
 STEPS = 2
 """States that one sound passes; each lasts a frame or more, so that a sound lasts 32 ms or more."""
-PASSES = 6
+PASSES = 4
 """How often the sounds are learnt anew."""
 SCALE = 0.25
 """By how much what is heard is weighed against how long it takes; frames are far from independent."""
 MOST = 8.0
 """A frame says no more than e to this against any sound, so that a cough does not break the chain."""
-NEAR = 25.0
-"""Seconds by which the place in the text may differ from what the lengths say, at least."""
+NEAR, FAR = 15.0, 30.0
+"""Least and most seconds of speech by which the place in the text may differ from what the lengths say."""
 SURE_SECONDS = 0.15
 """Confidence is the probability that a word begins within this of where it is said to begin."""
 KEEP = 12.0
@@ -114,16 +114,19 @@ def align_words(
     rate = float(np.clip((heard.speech >= 0.5).sum() / chain.length[spoken].sum(), 0.3, 3.0))
     lengths = np.where(spoken, np.maximum(chain.length * rate, 1.02), chain.length)
     means, variances = _beforehand(chain)
-    for turn in range(passes + 1):
+
+    def passed(means: Array, variances: Array, lengths: Array) -> tuple[_Path, Array, Array]:
         if cancel is not None and cancel():
             raise FilmError("cancelled while aligning the narration")
-        seen = values[:, : means.shape[1]]
-        likelihood = _likelihood(seen, means, variances)
+        likelihood = _likelihood(values[:, : means.shape[1]], means, variances)
         path = _Path.through(likelihood, chain, lengths, _band(heard, chain))
-        occupied = path.occupied(chain)
-        if turn < passes:
-            means, variances = _learn(values, occupied, chain)
-            lengths = _lengths(chain, occupied, rate)
+        return path, likelihood, path.occupied(chain)
+
+    for _ in range(passes):
+        occupied = passed(means, variances, lengths)[2]  # the path is large: it is not kept
+        means, variances = _learn(values, occupied, chain)
+        lengths = _lengths(chain, occupied, rate)
+    path, likelihood, occupied = passed(means, variances, lengths)
     return path.alignment(chain, likelihood, occupied)
 
 
@@ -225,7 +228,7 @@ def _band(heard: Heard, chain: _Chain) -> tuple[Places, Places]:
     voiced = np.cumsum(heard.speech >= 0.5) * FRAME_SECONDS
     passed = np.cumsum(np.where(chain.sound == 0, 0.0, chain.length))
     passed *= voiced[-1] / passed[-1]
-    width = min(max(NEAR, 0.08 * voiced[-1]), 2 * NEAR)
+    width = min(max(NEAR, 0.08 * voiced[-1]), FAR)
     low = np.searchsorted(passed, voiced - width, side="left")
     high = np.searchsorted(passed, voiced + width, side="right")
     # The end can be reached from everywhere in time, and every state lies in the band of some frame.
@@ -311,8 +314,8 @@ class _Path:
         return out
 
     def alignment(self, chain: _Chain, likelihood: Array, occupied: Array) -> Alignment:
-        """What the posterior says of each word."""
-        passed = np.cumsum(self.posterior, axis=1, dtype=np.float64)
+        """What the posterior says of each word; it is used up."""
+        passed = np.cumsum(self.posterior, axis=1, out=self.posterior)  # in place: it is large
         # The median state never goes back, for states are passed in order.
         median = np.maximum.accumulate((passed < 0.5).sum(axis=1) + self.low)
         first = np.searchsorted(median, chain.first)
