@@ -114,6 +114,7 @@ class Session:
     """
 
     script: Path
+    """A path, or its text form."""
     library: Path | None = None
     """The footage folder; None for the project's, else the only one near the script."""
     store: Path | None = None
@@ -135,6 +136,7 @@ class Session:
     """What the recording was last aligned to, and how."""
 
     def __post_init__(self) -> None:
+        self.script = Path(self.script)
         unknown = self.settings.keys() - SETTINGS.keys()
         if unknown:
             raise MontageError(
