@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from montage.listening import FRAME_SECONDS, Heard
 from montage.process import Cancel
 from montage.pronouncing import KIND_OF, PAUSES, SOUND_KINDS, SpokenWord
-from montage.values import FilmError, MontageError
+from montage.values import FilmError
 
 __all__ = ["Alignment", "align_words"]
 
@@ -63,10 +63,9 @@ class Alignment:
     as badly as sounds taken at random. About 0.1 where the text is read, 0.25 or more where it is not."""
 
 
-_TOO_SHORT = (
-    "the narration is too short for all that the script says: record the whole script, or leave sentences "
-    "out with [skip]"
-)
+LEAST = 1e-30
+"""No place in the band is less likely than this against the likeliest, so that a recording that is not quite
+what the text says (words more, words less) is lost for a while only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,6 @@ def align_words(
 
     Raises:
         FilmError: if it was cancelled.
-        MontageError: if there are more sounds than there is time for.
     """
     chain = _chain(words)
     spoken = chain.sound != 0
@@ -272,11 +270,8 @@ class _Path:
             part += left[reach - 1 : -1] * chain.enter[a:b]
             part += left[: b - a] * chain.leap[a:b]
             part *= likelihood[t].take(chain.sound[a:b])
-            top = part.max()
-            if top <= 0:
-                raise MontageError(_TOO_SHORT)
-            part /= top
-            part[part < 1e-200] = 0
+            part /= part.max()
+            np.maximum(part, LEAST, out=part)
             kept[t, : b - a] = part
         end = np.zeros(states + reach)
         end[[states - 1, states - 1 - _PAUSE]] = 1.0
@@ -294,16 +289,10 @@ class _Path:
                 part = later[a:b]
                 part *= stay[a:b]
                 part += came
-                top = part.max()
-                if top <= 0:
-                    raise MontageError(_TOO_SHORT)
-                part /= top
-                part[part < 1e-200] = 0
+                part /= part.max()
+                np.maximum(part, LEAST, out=part)
             both = kept[t, : b - a] * later[a:b]
-            total = both.sum()
-            if total <= 0:
-                raise MontageError(_TOO_SHORT)
-            kept[t, : b - a] = both / total
+            kept[t, : b - a] = both / both.sum()
         return cls(kept, low, high)
 
     def occupied(self, chain: _Chain) -> Array:
