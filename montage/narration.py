@@ -416,6 +416,9 @@ def _by_silence(
             (word.text, float(start), float(end), True)
             for word, start, end in zip(some, starts, ends, strict=True)
         )
+        pace = length / sum(word.seconds for word in some)
+        off = max(pace / (1.25 * MOST), 0.7 * FEWEST / pace, 1.0)
+        read *= min(max(3 - 2 * off, 0.0), 1.0)  # nobody reads so fast or so slowly
         confidence = min(float(found.confidence[part][0]) * read, 1.0)
         out.append(_Found(float(starts[0]), float(ends[-1]), confidence, said))
     return out

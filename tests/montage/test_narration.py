@@ -151,6 +151,15 @@ def test_a_narration_of_something_else_is_refused_or_doubted(tmp_path: Path) -> 
     assert len(lacking.doubtful) <= 4
 
 
+@speaks
+def test_a_sentence_that_takes_far_too_long_is_doubted(tmp_path: Path) -> None:
+    """Nothing but the first sentence is spoken, again and again; the last is nowhere."""
+    texts = ("Glaciers move.", "Nobody spoke.")
+    path = joined((texts[0],) * 4, espeak).write(tmp_path / "voice.wav")
+    narration = align(path, sentences(texts), method="silence")
+    assert narration.doubtful
+
+
 def test_files_without_a_voice_are_refused(tmp_path: Path) -> None:
     script = sentences(speechlab.GLACIER)
     unknown: Any = "magic"
