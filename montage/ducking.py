@@ -1,4 +1,4 @@
-"""Holding sound down while somebody narrates, and adding it to a film's samples.
+"""Holding sound down while somebody speaks, and adding it to a film's samples.
 
 Sound goes down before somebody speaks and comes up slowly afterwards: what is known of the whole film is
 better than what a compressor hears of it so far.
@@ -6,7 +6,7 @@ better than what a compressor hears of it so far.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 
 from montage.timeline import SAMPLE_RATE
 
-__all__ = ["NARRATION_LUFS", "Ducking", "Ramp", "Sound", "Strip", "add_strip", "factor"]
+__all__ = [
+    "NARRATION_LUFS",
+    "Ducking",
+    "Ramp",
+    "Sound",
+    "Strip",
+    "add_strip",
+    "factor",
+    "narrated",
+    "steps_in",
+]
 
 NARRATION_LUFS = -20.0
 """Loudness at which narration is laid; the finished mix is set to its target afterwards."""
@@ -57,25 +67,19 @@ def factor(decibels: float) -> float:
 
 
 class Ducking:
-    """How far other sound is held down at each moment because somebody narrates.
+    """How far other sound is held down at each moment because somebody speaks.
 
-    The narration's own level says when: 0.3 s before it begins, other sound goes down; 0.4 s after it ends it
-    begins to come up, over 0.9 s, so that it stays down in the pauses between sentences.
+    0.3 s before they begin, other sound goes down; 0.4 s after they end it begins to come up, over 0.9 s, so
+    that it stays down in the pauses between sentences.
+
+    Args:
+        samples: Length of the film.
+        spoken: Steps of ``DUCK_STEP`` samples in which somebody speaks, in order: ``narrated``, ``steps_in``.
     """
 
-    def __init__(self, samples: int, strips: Sequence[tuple[Strip, float]]) -> None:
-        power = np.zeros(samples // DUCK_STEP + 1)
-        for strip, gain in strips:
-            for start in range(strip.at, strip.end, _CHUNK):
-                sound = strip.sound[start - strip.at : start - strip.at + _CHUNK].mean(axis=1)
-                edges = np.arange(-(-start // DUCK_STEP) * DUCK_STEP, start + len(sound), DUCK_STEP)
-                cuts = np.unique(np.concatenate([[start], edges]))
-                sums = np.add.reduceat(np.square(sound, dtype=np.float64), cuts - start)
-                np.add.at(power, cuts // DUCK_STEP, sums * 10 ** (gain / 10))
-        threshold = 10 ** ((NARRATION_LUFS + HEARD_DB) / 10)
-        spoken = np.flatnonzero(power / DUCK_STEP > threshold)
-        self.amount = _around(spoken, len(power))
-        """(n,) 0 to 1, one value for every ``DUCK_STEP`` samples."""
+    def __init__(self, samples: int, spoken: NDArray[np.intp]) -> None:
+        self.amount = _around(spoken, samples // DUCK_STEP + 1)
+        """(n,) 0 to 1, one value for every step."""
 
     def gains(self, start: int, end: int, decibels: float) -> float | NDArray[np.float32]:
         """Factors for samples ``[start, end)`` of the film, of sound that goes down by so many dB."""
@@ -87,6 +91,31 @@ class Ducking:
         # A value belongs to the middle of its step.
         places = (first + np.arange(len(near)) + 0.5) * DUCK_STEP
         return np.interp(np.arange(start, end), places, values).astype(np.float32)[:, None]
+
+
+def narrated(samples: int, strips: Sequence[tuple[Strip, float]]) -> NDArray[np.intp]:
+    """The steps of a film in which its narration is heard: its own level says so.
+
+    Args:
+        samples: Length of the film.
+        strips: The narration, and the dB by which each stretch is changed.
+    """
+    power = np.zeros(samples // DUCK_STEP + 1)
+    for strip, gain in strips:
+        for start in range(strip.at, strip.end, _CHUNK):
+            sound = strip.sound[start - strip.at : start - strip.at + _CHUNK].mean(axis=1)
+            edges = np.arange(-(-start // DUCK_STEP) * DUCK_STEP, start + len(sound), DUCK_STEP)
+            cuts = np.unique(np.concatenate([[start], edges]))
+            sums = np.add.reduceat(np.square(sound, dtype=np.float64), cuts - start)
+            np.add.at(power, cuts // DUCK_STEP, sums * 10 ** (gain / 10))
+    threshold = 10 ** ((NARRATION_LUFS + HEARD_DB) / 10)
+    return np.flatnonzero(power / DUCK_STEP > threshold)
+
+
+def steps_in(spans: Iterable[tuple[int, int]]) -> NDArray[np.intp]:
+    """The steps within spans of samples."""
+    steps = [np.arange(begin // DUCK_STEP, -(-end // DUCK_STEP)) for begin, end in spans]
+    return np.unique(np.concatenate(steps)) if steps else np.zeros(0, np.intp)
 
 
 def _around(spoken: NDArray[np.intp], count: int) -> NDArray[np.float64]:
@@ -115,7 +144,7 @@ def add_strip(
         out: The film.
         strip: What is added; what lies outside the film is left out.
         gain: Factor for all of it.
-        ducking: Where narration holds it down.
+        ducking: Where speech holds it down.
         depth: By how many dB.
     """
     into = strip.into if strip.into is not None else np.zeros(0, np.float32)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from index.speech import SPEECH_RATE, SPEECH_WINDOW, speech_probabilities
 from montage.cache import Cache, key_of
 from montage.metering import read_meter
 from montage.process import Cancel, as_input, run_ffmpeg
@@ -22,7 +23,7 @@ from montage.segments import INDEXED
 from montage.timeline import SAMPLE_RATE, Clip
 from montage.values import FilmError, MontageError
 
-__all__ = ["CHANNELS", "NOTHING_LUFS", "RAW", "Piece", "clip_sound", "sound_key", "whole_sound"]
+__all__ = ["CHANNELS", "NOTHING_LUFS", "RAW", "Piece", "clip_sound", "sound_key", "speech_in", "whole_sound"]
 
 VERSION = 2
 """Part of every key: raise it when the same inputs would give other samples."""
@@ -30,6 +31,10 @@ CHANNELS = 2
 """Channels of a film."""
 NOTHING_LUFS = -69.0
 """At or below this nothing was heard (BS.1770's absolute gate is at -70)."""
+SPOKEN = 0.5
+"""Probability from which a window of 32 ms holds speech."""
+LEAST_WINDOWS = 4
+"""Windows of speech in a row, at least: less is a noise that sounds like it."""
 RAW = ("-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS))
 """ffmpeg's options for a film's samples without a container."""
 
@@ -164,6 +169,35 @@ def whole_sound(
     if not piece.samples:
         raise MontageError(f"{path} holds no sound: name another file")
     return piece
+
+
+def speech_in(piece: Piece, cache: Cache) -> list[tuple[int, int]]:
+    """Where somebody speaks: samples ``[begin, end)`` of a piece, by the voice detector of the index."""
+    found = cache.find(piece.key, ".speech.json")
+    if found is not None:
+        try:
+            return [(int(begin), int(end)) for begin, end in json.loads(found.read_text(encoding="utf-8"))]
+        except (OSError, ValueError, TypeError):
+            pass  # a damaged record is as good as none
+    sound = piece.sound()
+    down = SAMPLE_RATE // SPEECH_RATE
+    whole = piece.samples // down
+    heard = np.empty(whole, np.float32)
+    for start in range(0, whole, 1 << 20):
+        part = sound[down * start : down * min(whole, start + (1 << 20))]
+        heard[start : start + len(part) // down] = part.reshape(-1, down * piece.channels).mean(axis=1)
+    likely = np.concatenate([[False], speech_probabilities(heard) > SPOKEN, [False]])
+    edges = np.flatnonzero(likely[1:] != likely[:-1]).reshape(-1, 2)
+    window = SPEECH_WINDOW * down
+    spans = [(int(a) * window, int(b) * window) for a, b in edges if b - a >= LEAST_WINDOWS]
+    record = cache.temporary(".json")
+    try:
+        record.write_text(json.dumps(spans), encoding="utf-8")
+        cache.keep(record, piece.key, ".speech.json")
+    finally:
+        with suppress(OSError):
+            record.unlink()
+    return spans
 
 
 _METER = "ebur128=peak=sample:framelog=quiet"

@@ -16,7 +16,7 @@ import numpy as np
 
 from montage.cache import Cache
 from montage.checks import PlannedSound, block_levels
-from montage.ducking import Ducking, Sound, add_strip, factor
+from montage.ducking import Ducking, Sound, add_strip, factor, narrated, steps_in
 from montage.encoding import encode_sound
 from montage.loudness import HEADROOM_DB, PEAK_DBTP, TOLERANCE_LU, Levelled, Loudness, measure_loudness
 from montage.mixing import (
@@ -31,7 +31,7 @@ from montage.mixing import (
     stem_gains,
     voice_strips,
 )
-from montage.pieces import CHANNELS, Piece, clip_sound, sound_key, whole_sound
+from montage.pieces import CHANNELS, Piece, clip_sound, sound_key, speech_in, whole_sound
 from montage.process import Cancel
 from montage.timeline import Clip, Speech, Timeline, sample_at
 
@@ -68,6 +68,8 @@ class _Stems:
     """Of each clip its sound and the samples before its in-point; None where it has none."""
     voices: list[tuple[Speech, Piece]]
     song: Piece | None
+    speech: list[tuple[int, int]]
+    """Samples of the film in which somebody speaks in the source sound; looked for if there is music."""
 
     @property
     def pieces(self) -> list[Piece]:
@@ -188,6 +190,9 @@ def _decode(
     if factor(levels.narration):
         wanted.update({speech.content: (speech.source, speech.content) for speech in timeline.narration})
 
+    music = timeline.music
+    scored = music is not None and factor(levels.music) > 0
+
     def source(number: int) -> tuple[Piece, int] | None:
         clip = clips[number]
         if not clip.audio:
@@ -198,6 +203,8 @@ def _decode(
             before, after = handles(clip, timeline.fps, following, split=levels.split_edits)
             samples = timeline.samples(clip)
             result = clip_sound(clip, samples, cache, before=before, after=after, cancel=cancel), before
+            if scored:
+                speech_in(result[0], cache)
         if done is not None:
             done(clip)
         return result
@@ -211,14 +218,21 @@ def _decode(
         sources, voices = map(source, range(len(clips))), map(voice, wanted.values())
     found = list(sources)
     spoken = dict(zip(wanted, voices, strict=True))
-    music = timeline.music
     song = None
-    if music is not None and factor(levels.music):
+    speech: list[tuple[int, int]] = []
+    if music is not None and scored:
         song = whole_sound(music.source, music.content, cache, cancel=cancel)
+        for clip, item in zip(clips, found, strict=True):
+            start, end = sample_at(clip.start, timeline.fps), sample_at(clip.end, timeline.fps)
+            if item is not None:
+                at = start - item[1]
+                spans = speech_in(item[0], cache)
+                speech += [(max(start, at + low), min(end, at + high)) for low, high in spans]
     return _Stems(
         source=found,
         voices=[(speech, spoken[speech.content]) for speech in timeline.narration if spoken],
         song=song,
+        speech=[(begin, end) for begin, end in speech if begin < end],
     )
 
 
@@ -229,12 +243,14 @@ def _lay(timeline: Timeline, stems: _Stems, levels: Levels, path: Path) -> None:
         file.truncate(samples * CHANNELS * 4)
     out: Sound = np.memmap(path, np.float32, "r+", shape=(samples, CHANNELS))
     voices = list(voice_strips(timeline, stems.voices))
-    ducking = Ducking(samples, voices) if voices else None
+    told = narrated(samples, voices)
+    ducking = Ducking(samples, told) if len(told) else None
     source, music = stem_gains(stems.source, stems.song, levels)
     for strip in source_strips(timeline, stems.source, split=levels.split_edits):
         add_strip(out, strip, source, ducking, SOURCE_LU - DUCKED_SOURCE_LU)
     for strip, gain in voices:
         add_strip(out, strip, factor(gain + levels.narration))
     if timeline.music is not None and stems.song is not None:
+        ducking = Ducking(samples, np.union1d(told, steps_in(stems.speech)))
         for strip in music_strips(timeline.music, stems.song, samples):
             add_strip(out, strip, music, ducking, MUSIC_LU - DUCKED_MUSIC_LU)

@@ -91,6 +91,25 @@ def test_stems_have_their_levels_and_go_down_under_narration(lab: Path, tmp_path
     assert rising[-1] == pytest.approx(10, abs=0.5)
 
 
+def test_music_goes_down_when_somebody_speaks_in_the_footage(lab: Path, tmp_path: Path) -> None:
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("espeak-ng is not installed")
+    said = tmp_path / "said.wav"
+    text = "We went down to the harbour in the morning, and all of the boats had gone out already."
+    subprocess.run(["espeak-ng", "-w", str(said), text], check=True)
+    talking = make(
+        tmp_path / "talking.mov", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=10", "-i", str(said),
+        "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-ac", "2", "-ar", "48000",
+        "-c:a", "pcm_s16le",
+    )  # fmt: skip
+    plan = row_of([(lab / "mute.mp4", 100, "0"), (talking, 75, "1"), (lab / "mute.mp4", 200, "0")])
+    _, sound = mixed(with_sound(plan, music=music_of(lab / "music.wav", 30)), tmp_path)
+    open_level = strength(sound, MUSIC, 1, 3)
+    assert apart(strength(sound, MUSIC, 9, 10), open_level) == pytest.approx(0, abs=0.3)
+    # Speech has something of the music's pitch, too, and its peaks are held back.
+    assert apart(strength(sound, MUSIC, 4.5, 6.5), open_level) == pytest.approx(-10, abs=3)
+
+
 def test_levels_move_their_stem_alone(lab: Path, tmp_path: Path) -> None:
     _, usual = mixed(all_three(lab), tmp_path)
     _, other = mixed(all_three(lab), tmp_path, Levels(narration=3, source=-6, music=4.5))
