@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from index.base import FootageError, file_sha256
 from index.decode import Image
 
-__all__ = ["find_faces"]
+__all__ = ["find_face_boxes", "find_faces"]
 
 Array = NDArray[np.float32]
 
@@ -41,12 +41,30 @@ def find_faces(image: Image) -> list[float]:
     Raises:
         FootageError: if the weights are missing or not those that were published.
     """
+    boxes = _boxes(image)
+    heights = np.minimum(boxes[:, 3], image.shape[0]) - np.maximum(boxes[:, 1], 0)
+    return sorted((float(height) / image.shape[0] for height in heights if height > 0), reverse=True)
+
+
+def find_face_boxes(image: Image) -> list[tuple[float, float, float, float]]:
+    """The faces in an RGB frame as (x, y, width, height), shares of the frame, largest first.
+
+    Raises:
+        FootageError: if the weights are missing or not those that were published.
+    """
+    height, width = image.shape[:2]
+    boxes = _boxes(image)[:, :4] / (width, height, width, height)
+    boxes = np.clip(boxes, 0, 1)
+    found = [(float(x), float(y), float(x2 - x), float(y2 - y)) for x, y, x2, y2 in boxes]
+    return sorted((box for box in found if box[2] > 0 and box[3] > 0), key=lambda box: -box[3])
+
+
+def _boxes(image: Image) -> Array:
+    """(faces, 4 or more): x and y of two corners in pixels."""
     pixels = ((image.astype(np.float32) - 127.5) / 128).astype(np.float32)
     boxes = _propose(pixels)
     boxes = _refine(pixels, boxes, "rnet", 24, _THRESHOLDS[1])
-    boxes = _refine(pixels, boxes, "onet", 48, _THRESHOLDS[2])
-    heights = np.minimum(boxes[:, 3], image.shape[0]) - np.maximum(boxes[:, 1], 0)
-    return sorted((float(height) / image.shape[0] for height in heights if height > 0), reverse=True)
+    return _refine(pixels, boxes, "onet", 48, _THRESHOLDS[2])
 
 
 @cache

@@ -225,7 +225,7 @@ class Project:
         size = settings.get("size", [2, 2])
         if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
             raise ValueError(f"size must be two whole numbers, got {size!r}")
-        for name in ("transitions", "match_colour", "burn_captions", "split_edits"):
+        for name in ("reframe", "transitions", "match_colour", "burn_captions", "split_edits"):
             if not isinstance(settings.get(name), bool | None):
                 raise ValueError(f"{name} must be true or false, got {settings[name]!r}")
         for name in ("loudness", "narration_level", "source_level", "music_level"):

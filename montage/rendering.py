@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
@@ -47,6 +49,8 @@ class RenderOptions(TypedDict, total=False):
     """The picture's; None for the first of the container that the film's name asks for: None."""
     encoder_video: str
     """``cpu``, ``auto`` for graphics hardware where it works, or ffmpeg's name of an encoder: cpu."""
+    reframe: bool
+    """Where a picture is cropped, put the frame where its faces are, or what stands out: True."""
     slow: Slow
     """What is shown between the pictures of slowed footage: blend."""
     transitions: bool
@@ -167,10 +171,21 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
 
 
 def _finished(timeline: Timeline, cut: Cut, options: RenderOptions) -> Timeline:
-    """The timeline with the transitions and the match of colours that were asked for."""
+    """The timeline framed, and with the transitions and the match of colours that were asked for."""
+    from montage.cache import Cache
     from montage.grading import with_matched_colours
+    from montage.reframing import reframed
     from montage.transitions import with_transitions
 
+    if options.get("reframe", True) and options.get("fit", "crop") == "crop":
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            timeline = reframed(
+                timeline,
+                options.get("size", (1920, 1080)),
+                Cache(cut.library.store_dir / "segments"),
+                pool=pool,
+                cancel=options.get("cancel"),
+            )
     if options.get("quality") == "draft":
         return timeline  # proxies are joined as they are
     paragraphs = {sentence.id: sentence.paragraph for sentence in cut.script.sentences}

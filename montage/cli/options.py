@@ -236,6 +236,11 @@ def render_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="auto takes graphics hardware where it works; or ffmpeg's name of an encoder.",
             ),
             click.option(
+                "--reframe/--no-reframe",
+                default=None,
+                help="Where a picture is cropped, keep faces and what stands out. [default: yes]",
+            ),
+            click.option(
                 "--slow",
                 type=click.Choice(["repeat", "blend", "flow"]),
                 help="Between the pictures of slowed footage: the one before, a blend, or what motion gives "

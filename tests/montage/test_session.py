@@ -39,7 +39,9 @@ def test_updates_say_what_changed_and_render_only_that(story: Path, sample_index
     story.write_text(TEXT.replace("A boat comes home.", "Goats climb among grey rocks.\nIt is over."))
     second = work.update()
     assert work.open() is library
-    assert (second.changes.changed, second.changes.new, second.changes.gone) == ((), (3, 4), 1), second.changes
+    assert (second.changes.changed, second.changes.new, second.changes.gone) == ((), (3, 4), 1), (
+        second.changes
+    )
     assert 0 < second.changes.pictures <= len(second.cut.slots) - 2
     assert second.film.segments_reused >= 2
     assert "sentences 3, 4 new; 1 gone;" in second.changes.line
