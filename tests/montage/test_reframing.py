@@ -11,6 +11,7 @@ import pytest
 from filmlab import clip_of, make, timeline
 
 from index.base import Span
+from index.faces import find_face_boxes
 from index.stills import frame_at
 from montage.cache import Cache
 from montage.reframing import find_framing, reframed
@@ -60,10 +61,15 @@ def test_what_stands_out_is_kept(x: int, tmp_path: Path) -> None:
     assert framing.first == framing.last
 
 
-def test_a_tall_picture_is_cut_above_and_below(tmp_path: Path) -> None:
-    framing = find_framing(clip(spot(tmp_path, (180, 320), "70", "50")), 16 / 9)
-    first, last = window(framing, 180 / (16 / 9) / 320)
-    assert first <= 50 / 320 < 90 / 320 <= last + 0.01
+def test_a_tall_picture_is_cut_above_and_below_and_keeps_its_face(footage: Path) -> None:
+    made = clip(footage / "clips" / "man-to-camera-vertical.mp4")
+    assert made.media is not None
+    width, height = made.media.display_size
+    framing = find_framing(made, 16 / 9)
+    first, last = window(framing, width / height * 9 / 16)
+    picture = frame_at(made.source, Fraction(1), side=180)
+    (_, top, _, size), *_ = find_face_boxes(picture)
+    assert first <= top + 0.02 < top + size <= last + 0.02
 
 
 @pytest.mark.parametrize("aspect", [16 / 9, 1.77])
