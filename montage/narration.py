@@ -8,7 +8,7 @@ words always come from the script. Each sentence is played with the pause after 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +23,6 @@ from montage.aligning import align_words
 from montage.listening import decode_voice, listen
 from montage.process import Cancel
 from montage.pronouncing import spoken_words
-from montage.timeline import Speech
 from montage.transcribing import match_words, recogniser_folder, transcribe
 from montage.values import MontageError, Sentence
 
@@ -35,9 +34,6 @@ __all__ = [
     "Word",
     "align",
     "narration_of",
-    "slot_seconds",
-    "speeches",
-    "words_in_film",
 ]
 
 Method = Literal["auto", "whisper", "silence"]
@@ -279,66 +275,6 @@ def narration_of(
             )
         )
     return Narration(tuple(out), "silence")
-
-
-def slot_seconds(narration: Narration) -> dict[str, Fraction]:
-    """Sentence id to how long its pictures last: to where the next sentence's begin.
-
-    A pause belongs to the sentence before it, but for the last 0.08 s, so that no picture changes inside a
-    word. Before the first word up to 0.25 s are kept, after the last up to 0.5 s.
-    """
-    return {spoken.sentence: spoken.seconds for spoken in narration.spoken}
-
-
-def speeches(narration: Narration, starts: Mapping[str, int], fps: Fraction) -> tuple[Speech, ...]:
-    """The narration of a film: each sentence, with its pause, from the frame where its pictures begin.
-
-    Where two sentences follow each other in the film as in the file but for the rounding to frames, the first
-    is played until the second begins, so that nothing is missing or doubled. A pause is shortened where the
-    next sentence comes sooner; words never are.
-
-    Args:
-        narration: The sentences as spoken.
-        starts: Sentence id to the first frame of its first slot; others are not heard.
-        fps: Frames a second of the film.
-    """
-    kept = sorted((s for s in narration.spoken if s.sentence in starts), key=lambda s: starts[s.sentence])
-    out: list[Speech] = []
-    for spoken, following in zip(kept, [*kept[1:], None], strict=True):
-        begin, end = spoken.heard.start, spoken.heard.end
-        if following is not None:
-            until = begin + (starts[following.sentence] - starts[spoken.sentence]) / Fraction(fps)
-            runs_on = following.source == spoken.source and following.heard.start == end
-            if until < end or (runs_on and until - end <= 1 / Fraction(fps)):
-                end = max(until, spoken.span.end)
-        out.append(
-            Speech(
-                start=starts[spoken.sentence],
-                source=spoken.source,
-                content=spoken.content,
-                span=Span(begin, end),
-                sentence=spoken.sentence,
-            )
-        )
-    return tuple(out)
-
-
-def words_in_film(
-    narration: Narration, starts: Mapping[str, int], fps: Fraction
-) -> tuple[tuple[float, float], ...]:
-    """When each word is heard, (start, end) in seconds of the film, in order: ``rules.Film(words=...)``.
-
-    Args:
-        narration: The sentences as spoken.
-        starts: Sentence id to the first frame of its first slot.
-        fps: Frames a second of the film.
-    """
-    out = []
-    for spoken in narration.spoken:
-        if spoken.sentence in starts:
-            shift = starts[spoken.sentence] / Fraction(fps) - spoken.heard.start
-            out += [(float(w.span.start + shift), float(w.span.end + shift)) for w in spoken.words]
-    return tuple(sorted(out))
 
 
 def _spoken(sentences: Sequence[Sentence]) -> list[Sentence]:

@@ -145,9 +145,12 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
         },
     )
     timeline = _finished(timeline, cut, options)
+    starts: dict[str, int] = {}
+    for clip in timeline.picture:
+        starts.setdefault(clip.sentence, clip.start)
     timeline = replace(
         timeline,
-        narration=() if cut.voice is None else cut.voice.speeches(cut.slots, cut.fps),
+        narration=() if cut.voice is None else cut.voice.speeches(starts, cut.fps),
         music=cut.music,
     )
     film = render_timeline(

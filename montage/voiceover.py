@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from index.base import Span
 from montage.script import Script
 from montage.timeline import Speech
-from montage.values import Slot
 
-__all__ = ["Voiced", "Voiceover", "recorded"]
+if TYPE_CHECKING:
+    from montage.narration import Narration
+
+__all__ = ["Voiced", "Voiceover", "recorded", "voiceover_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class Voiceover:
 
     sentences: Mapping[str, Voiced] = field(default_factory=dict)
     """By sentence id."""
+    doubtful: tuple[str, ...] = ()
+    """Ids of the sentences that may lie elsewhere in the recording."""
 
     @property
     def seconds(self) -> dict[str, Fraction]:
@@ -82,20 +87,18 @@ class Voiceover:
             at += voiced.seconds
         return tuple(out)
 
-    def speeches(self, slots: Sequence[Slot], fps: Fraction) -> tuple[Speech, ...]:
-        """What is heard along the slots of a cut: each sentence from its first picture on.
+    def speeches(self, starts: Mapping[str, int], fps: Fraction) -> tuple[Speech, ...]:
+        """What is heard: each sentence from its first picture on; those without a picture are not.
 
         Where two sentences follow each other in the film as in their file but for the rounding to frames, the
         first is played until the second begins, so that nothing is missing or doubled. A pause is shortened
         where the next sentence comes sooner; words never are.
+
+        Args:
+            starts: Sentence id to the first frame of its first slot.
+            fps: Frames a second of the film.
         """
-        starts: dict[str, int] = {}
-        at = 0
-        for slot in slots:
-            if slot.sentence in self.sentences:
-                starts.setdefault(slot.sentence, at)
-            at += slot.frames
-        order = list(starts)
+        order = sorted(self.sentences.keys() & starts.keys(), key=lambda name: starts[name])
         out: list[Speech] = []
         for name, following in zip(order, [*order[1:], None], strict=True):
             voiced = self.sentences[name]
@@ -126,10 +129,12 @@ def recorded(path: Path, script: Script, *, cancel: Callable[[], bool] | None = 
     """
     from montage.narration import align, narration_of
 
-    if path.is_dir():
-        narration = narration_of(path, script.sentences, cancel=cancel)
-    else:
-        narration = align(path, script.sentences, cancel=cancel)
+    read = narration_of if path.is_dir() else align
+    return voiceover_of(read(path, script.sentences, cancel=cancel))
+
+
+def voiceover_of(narration: Narration) -> Voiceover:
+    """A narration as the film plays it."""
     return Voiceover(
         {
             spoken.sentence: Voiced(
@@ -141,5 +146,6 @@ def recorded(path: Path, script: Script, *, cancel: Callable[[], bool] | None = 
                 words=tuple(word.span for word in spoken.words),
             )
             for spoken in narration.spoken
-        }
+        },
+        doubtful=narration.doubtful,
     )

@@ -135,7 +135,13 @@ def planned(output: Output, **options: Any) -> tuple[Cut, Session]:
 
     session = session_of(output, **options)
     with ending_early(output) as asked:
-        return session.plan(asked), session
+        cut = session.plan(asked)
+    for name in cut.voice.doubtful if cut.voice is not None else ():
+        output.note(
+            f"sentence {cut.sentence(name).number} may lie elsewhere in {session.setting('narration')}: "
+            "listen to it there, or record it anew"
+        )
+    return cut, session
 
 
 def cut_rows(cut: Cut) -> list[dict[str, Any]]:

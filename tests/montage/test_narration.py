@@ -18,13 +18,11 @@ from montage.narration import (
     Word,
     align,
     narration_of,
-    slot_seconds,
-    speeches,
-    words_in_film,
 )
 from montage.process import as_input, run_ffmpeg
 from montage.script import parse_script
 from montage.values import FilmError, MontageError, Sentence
+from montage.voiceover import voiceover_of
 from tests.montage import speechlab
 from tests.montage.speechlab import RATE, bursts, espeak, joined, write_wav
 
@@ -261,30 +259,25 @@ TWO = Narration((spoken(1, 0.1, 0.35, 2.0, 2.43), spoken(2, 2.43, 2.5, 4.0, 4.5)
 
 
 def test_pictures_last_until_the_next_sentence() -> None:
-    assert slot_seconds(TWO) == {"s1": Fraction("2.33"), "s2": Fraction("2.07")}
+    assert voiceover_of(TWO).seconds == {"s1": Fraction("2.33"), "s2": Fraction("2.07")}
     apart = Narration((spoken(1, 0.1, 0.2, 1.0, 1.1, 0.15),), "silence")
-    assert slot_seconds(apart) == {"s1": Fraction("1.15")}
+    assert voiceover_of(apart).seconds == {"s1": Fraction("1.15")}
 
 
 def test_speech_runs_on_over_the_rounding_to_frames() -> None:
     fps = Fraction(25)
-    first, second = speeches(TWO, {"s1": 10, "s2": 10 + 58}, fps)  # 2.32 s where it takes 2.33
+    first, second = voiceover_of(TWO).speeches({"s1": 10, "s2": 10 + 58}, fps)  # 2.32 s where it takes 2.33
     assert (first.start, second.start) == (10, 68)
     assert first.span == Span(Fraction("0.1"), Fraction("2.42"))
     assert second.span == TWO["s2"].heard
-    first, _ = speeches(TWO, {"s1": 0, "s2": 59}, fps)  # 2.36 s
+    first, _ = voiceover_of(TWO).speeches({"s1": 0, "s2": 59}, fps)  # 2.36 s
     assert first.span.end == Fraction("2.46")
-    first, _ = speeches(TWO, {"s1": 0, "s2": 100}, fps)  # far away: its own pause, then nothing
+    first, _ = voiceover_of(TWO).speeches({"s1": 0, "s2": 100}, fps)  # far away: its own pause, then nothing
     assert first.span == TWO["s1"].heard
-    first, _ = speeches(TWO, {"s1": 0, "s2": 40}, fps)  # too soon: the words are heard to their end
+    first, _ = voiceover_of(TWO).speeches({"s1": 0, "s2": 40}, fps)  # too soon: all words are heard
     assert first.span.end == TWO["s1"].span.end
-    (only,) = speeches(TWO, {"s2": 5}, fps)
+    (only,) = voiceover_of(TWO).speeches({"s2": 5}, fps)
     assert (only.start, only.sentence) == (5, "s2")
-
-
-def test_words_lie_where_they_are_heard() -> None:
-    words = words_in_film(TWO, {"s1": 25, "s2": 100}, Fraction(25))
-    assert words == (pytest.approx((1.25, 2.9)), pytest.approx((4.07, 5.57)))
 
 
 @speaks
@@ -297,8 +290,8 @@ def test_what_is_played_is_the_file_without_holes(tmp_path: Path) -> None:
         assert one.span.end <= one.heard.end <= following.span.start
         assert following.span.start - following.heard.start <= Fraction(8, 100)
     assert narration.spoken[-1].heard.end <= Fraction(len(made.sound), RATE)
-    words = words_in_film(narration, {s.sentence: 0 for s in narration.spoken[:1]}, Fraction(25))
-    assert all(first[1] <= second[0] for first, second in pairwise(words))
+    words = [word.span for word in narration.spoken[0].words]
+    assert all(first.end <= second.start for first, second in pairwise(words))
 
 
 def test_values_are_checked() -> None:

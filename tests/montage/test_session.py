@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from filmlab import make
 
 import montage
 from montage.session import Session
@@ -72,3 +75,46 @@ def test_a_film_is_named_by_its_codec(story: Path) -> None:
 def test_unknown_settings_are_named(story: Path) -> None:
     with pytest.raises(montage.MontageError, match=r"unknown setting speed: there are .*preset"):
         Session(story, settings={"speed": 2})
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_pictures_follow_the_voice_and_then_its_recording(story: Path, sample_index: Path) -> None:
+    """The script is spoken; what was heard is then given as a recording, and its times are found again."""
+    work = session(story, sample_index, settings={"size": SIZE, "voice": "espeak-ng"})
+    film = work.update().film
+    assert film.ok
+    spoken = work.plan()
+    assert spoken.voice is not None
+    starts, at = {}, 0
+    for slot in spoken.slots:
+        starts.setdefault(slot.sentence, at / spoken.fps)
+        at += slot.frames
+    for name, voiced in spoken.voice.sentences.items():
+        seconds = sum(slot.frames for slot in spoken.slots if slot.sentence == name) / spoken.fps
+        assert abs(seconds - voiced.seconds) <= 1 / spoken.fps
+    with pytest.raises(montage.MontageError, match="a recording and a voice"):
+        session(story, sample_index, settings={"size": SIZE, "narration": film.path}).plan()
+
+    read = session(
+        story, sample_index, settings={"size": SIZE, "voice": "none", "narration": film.path}
+    ).plan()
+    assert read.voice is not None
+    assert read.voice.doubtful == ()
+    for name, start in starts.items():
+        assert abs(read.voice.sentences[name].span.start - start) < 0.2
+
+
+def test_music_is_remembered_by_its_way_from_the_script(story: Path, sample_index: Path) -> None:
+    clicks = make(
+        story.with_name("music.wav"), "-f", "lavfi", "-i",
+        "aevalsrc='0.8*sin(2*PI*880*t)*lt(mod(t,0.5),0.03)':s=48000:d=12",
+    )  # fmt: skip
+    work = session(story, sample_index, settings={"size": SIZE, "music": clicks})
+    update = work.update()
+    assert update.film.ok
+    assert update.cut.music is not None
+    assert update.cut.film is not None
+    gaps = np.diff(update.cut.film.beats)
+    assert np.abs(gaps - 0.5).max() < 0.03
+    assert work.project.setting("music") == "music.wav"
+    assert Session(story).setting("music").resolve() == clicks.resolve()
