@@ -6,6 +6,7 @@ black, still or silent.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,8 +23,8 @@ from montage.captions import Cue, caption_problems
 from montage.filters import THUMB, TOLERANCE, comparable, untouched
 from montage.formats import Format
 from montage.joining import Sums, packet_sums
-from montage.metering import read_meter
-from montage.process import Cancel, as_input, run_ffmpeg
+from montage.metering import BLOCK, Heard
+from montage.process import Cancel
 from montage.segments import Thumbs, thumbs_of
 from montage.timeline import SAMPLE_RATE, Clip, Timeline, sample_at
 from montage.values import FilmError
@@ -32,7 +33,6 @@ __all__ = [
     "Check",
     "PlannedSound",
     "Shown",
-    "block_levels",
     "check_captions",
     "check_film",
     "check_sound",
@@ -62,8 +62,6 @@ HEARD = 10 ** (-45 / 20)
 """Root mean square from which planned sound must be heard (-45 dBFS)."""
 AAC_FRAME = 1024
 """Samples in a frame of AAC: sound may be this much longer or shorter than the picture."""
-BLOCK = SAMPLE_RATE // 10
-"""Samples in a block of the sound check."""
 LOUDNESS_LU = 0.5
 """How far the encoded film may be from the loudness that was planned."""
 PEAK_DBTP = -1.0
@@ -104,16 +102,7 @@ class PlannedSound:
 
     samples: int
     levels: NDArray[np.float32]
-    """Root mean square of each block of ``BLOCK`` samples of the mix that was handed to the encoder."""
-
-
-def block_levels(sound: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Root mean square of each whole block of ``BLOCK`` samples; ``sound`` is (samples, channels)."""
-    whole = len(sound) // BLOCK
-    if not whole:  # a film of two frames has less
-        return np.zeros(0, dtype=np.float32)
-    blocks = sound[: whole * BLOCK].reshape(whole, -1)
-    return np.asarray(np.sqrt(np.einsum("ij,ij->i", blocks, blocks) / max(1, BLOCK * 2)), dtype=np.float32)
+    """Root mean square of each block of ``metering.BLOCK`` samples of the mix handed to the encoder."""
 
 
 def _levelled(thumbs: Thumbs) -> NDArray[np.float32]:
@@ -324,20 +313,24 @@ def check_film(
         base = Fraction(video.time_base or Fraction(1, form.timescale))
         streams = (len(container.streams.video), len(container.streams.audio))
     packets, found = packet_sums(path)
-    times = sorted(pts * base for pts, _ in packets)
+    times = sorted(pts for pts, _ in packets)
     checks.append(
         Check("frames", len(packets) == timeline.frames, f"{len(packets)} of {timeline.frames} planned")
     )
-    # A container that keeps time in milliseconds (WebM) rounds every timestamp.
-    off = base / 2 if (1 / form.fps) % base else Fraction(0)
-    uneven = next((n for n, time in enumerate(times) if abs(time - n / form.fps) > off), None)
+    # In ticks of a common clock; a container that keeps time in milliseconds (WebM) rounds every timestamp.
+    step, tick = 1 / form.fps, base
+    common = math.lcm(step.denominator, tick.denominator)
+    step_ticks, tick_ticks = int(step * common), int(tick * common)
+    off = tick_ticks // 2 if step_ticks % tick_ticks else 0
+    uneven = next((n for n, pts in enumerate(times) if abs(pts * tick_ticks - n * step_ticks) > off), None)
     checks.append(
         Check(
             "constant rate",
             uneven is None,
             f"{float(form.fps):.3f} frames/s throughout"
             if uneven is None
-            else f"frame {uneven} is at {float(times[uneven]):.4f} s, not {float(uneven / form.fps):.4f} s",
+            else f"frame {uneven} is at {float(times[uneven] * base):.4f} s, not "
+            f"{float(uneven * step):.4f} s",
         )
     )
     checks.append(
@@ -412,40 +405,27 @@ def _pictures(
 
 
 def check_sound(
-    path: Path, frames: int, fps: Fraction, planned: PlannedSound, target: float | None, cancel: Cancel | None
+    heard: Heard, frames: int, fps: Fraction, planned: PlannedSound, target: float | None
 ) -> list[Check]:
     """Hold the encoded sound of a film to its plan: length, silence, loudness.
 
     Args:
-        path: The sound, before or after it is joined to its picture.
+        heard: The sound as it was decoded again.
         frames: Length of the film.
         fps: Its rate.
         planned: What was handed to the encoder.
         target: Integrated loudness that the mix was brought to, LUFS; None for silence.
-        cancel: Asked while ffmpeg runs.
     """
-    # One pass decodes and measures; the level before each line tells complaints from the measurement.
-    raw, log = run_ffmpeg(
-        [
-            "-i", as_input(path), "-map", "0:a:0", "-af", "ebur128=peak=true:framelog=quiet",
-            "-f", "f32le", "-ac", "2", "-ar", str(SAMPLE_RATE), "pipe:1",
-        ],
-        what=f"decode the sound of {path.name}",
-        cancel=cancel,
-        level="level+info",
-    )  # fmt: skip
-    said = [line for line in log.splitlines() if "[warning]" in line or "[error]" in line]
-    heard = np.frombuffer(raw, dtype=np.float32).reshape(-1, 2)
     wanted = sample_at(frames, fps)
     checks = [
         Check(
             "sound length",
-            abs(len(heard) - wanted) <= AAC_FRAME,
-            f"{len(heard) / SAMPLE_RATE:.3f} s for {float(frames / fps):.3f} s of picture",
+            abs(heard.samples - wanted) <= AAC_FRAME,
+            f"{heard.samples / SAMPLE_RATE:.3f} s for {float(frames / fps):.3f} s of picture",
         ),
-        Check("sound decodes", not said, said[0] if said else "without a warning"),
+        Check("sound decodes", not heard.said, heard.said[0] if heard.said else "without a warning"),
     ]
-    levels = block_levels(heard)
+    levels = heard.levels
     count = min(len(levels), len(planned.levels))
     lost = np.flatnonzero((planned.levels[:count] >= HEARD) & (levels[:count] < SILENT))
     planned_seconds = float((planned.levels >= SILENT).sum()) * BLOCK / SAMPLE_RATE
@@ -459,7 +439,7 @@ def check_sound(
         )
     )
     if target is not None:
-        lufs, peak = read_meter(log)
+        lufs, peak = heard.lufs, heard.peak
         within = abs(lufs - target) <= LOUDNESS_LU and peak <= PEAK_DBTP
         checks.append(
             Check(

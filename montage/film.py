@@ -320,9 +320,7 @@ def _render(
                 done=told,
                 cancel=stopped,
             )
-            checks = check_sound(
-                mix.path, timeline.frames, timeline.fps, mix.planned, mix.loudness.lufs, cancel=stopped
-            )
+            checks = check_sound(mix.heard, timeline.frames, timeline.fps, mix.planned, mix.loudness.lufs)
             seconds["sound"] = time.perf_counter() - at
             parts = wait()
         except BaseException:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def join_film(
     """
     import av
 
-    delay = max((_delay(part.path, form) for part in parts if part.frames is None), default=0)
+    delay = max((_delay(part.path, form.fps) for part in parts if part.frames is None), default=0)
     sums: list[int] = []
     heard: list[int] = []
     # Without use_metadata_tags the container drops every name that is not one of its own.
@@ -78,9 +79,14 @@ def join_film(
             waiting = source.demux(source.streams.audio[0])
             pending = next(waiting)
 
-            def mux_sound(until: Fraction | None) -> None:
+            # In whole numbers: there are some ten thousand packets to compare.
+            tick = Fraction(source.streams.audio[0].time_base or 1) * form.timescale
+
+            def mux_sound(until: int | None) -> None:
                 nonlocal pending
-                while pending.dts is not None and (until is None or pending.dts * pending.time_base <= until):
+                while pending.dts is not None and (
+                    until is None or pending.dts * tick.numerator <= until * tick.denominator
+                ):
                     pending.stream = voice
                     heard.append(_sum(pending))
                     film.mux(pending)
@@ -96,7 +102,7 @@ def join_film(
                     packet.time_base = Fraction(1, form.timescale)
                     packet.stream = picture
                     # Interleaved by time, so that a player never has to look far ahead.
-                    mux_sound(Fraction(packet.dts, form.timescale))
+                    mux_sound(packet.dts)
                     sums.append(_sum(packet))
                     film.mux(packet)
                     count += 1
@@ -111,7 +117,7 @@ def _sum(packet: Any) -> int:
 
 def _packets(part: Part, form: Format, header: bytes | None) -> Iterator[tuple[int, Any]]:
     """The picture packets of a part, each with its place among its frames, in the order of decoding."""
-    with open_local(part.path) as piece:
+    with open_local(part.path, probe=False) as piece:
         stream = piece.streams.video[0]
         if stream.codec_context.extradata != header:
             raise MontageError(
@@ -168,10 +174,11 @@ def packet_sums(path: Path) -> tuple[list[tuple[int, bool]], Sums]:
     return times, Sums(tuple(picture), tuple(sound))
 
 
-def _delay(path: Path, form: Format) -> int:
-    """By how many frames decoding runs ahead of showing in a segment."""
-    with open_local(path) as piece:
+@lru_cache(maxsize=10_000)
+def _delay(path: Path, fps: Fraction) -> int:
+    """By how many frames decoding runs ahead of showing in a segment, whose name says what it holds."""
+    with open_local(path, probe=False) as piece:
         first = next(piece.demux(piece.streams.video[0]))
         if first.pts is None or first.dts is None:
             return 0
-        return max(0, round(Fraction(first.pts - first.dts) * Fraction(first.time_base or 1) * form.fps))
+        return max(0, round(Fraction(first.pts - first.dts) * Fraction(first.time_base or 1) * fps))

@@ -1,13 +1,74 @@
-"""Reading what ffmpeg's EBU R128 meter says."""
+"""Hearing a film's sound as it was encoded: how long, how loud, and where it is silent."""
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from montage.process import Cancel, as_input, run_ffmpeg
+from montage.timeline import SAMPLE_RATE
 from montage.values import FilmError
 
-__all__ = ["read_meter"]
+__all__ = ["BLOCK", "Heard", "block_levels", "hear_sound", "read_meter"]
+
+BLOCK = SAMPLE_RATE // 10
+"""Samples in a block of the level of a sound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Heard:
+    """An encoded sound, decoded again."""
+
+    samples: int
+    levels: NDArray[np.float32]
+    """Root mean square of each whole block of ``BLOCK`` samples."""
+    lufs: float
+    """Integrated loudness (ITU-R BS.1770); -70 for silence."""
+    peak: float
+    """True peak, dBTP."""
+    said: tuple[str, ...]
+    """What the decoder complained about."""
+
+
+def block_levels(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Root mean square of each whole block of ``BLOCK`` samples; ``sound`` is (samples, channels)."""
+    whole = len(sound) // BLOCK
+    if not whole:  # a film of two frames has less
+        return np.zeros(0, dtype=np.float32)
+    blocks = sound[: whole * BLOCK].reshape(whole, -1)
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", blocks, blocks) / max(1, BLOCK * 2)), dtype=np.float32)
+
+
+def hear_sound(path: Path, *, cancel: Cancel | None = None) -> Heard:
+    """Decode a file's sound once, and measure it.
+
+    Raises:
+        FilmError: if it cannot be decoded or was cancelled.
+    """
+    # The level before each line tells complaints from the measurement.
+    raw, log = run_ffmpeg(
+        [
+            "-i", as_input(path), "-map", "0:a:0", "-af", "ebur128=peak=true:framelog=quiet",
+            "-f", "f32le", "-ac", "2", "-ar", str(SAMPLE_RATE), "pipe:1",
+        ],
+        what=f"decode the sound of {path.name}",
+        cancel=cancel,
+        level="level+info",
+    )  # fmt: skip
+    sound = np.frombuffer(raw, dtype=np.float32).reshape(-1, 2)
+    lufs, peak = read_meter(log)
+    return Heard(
+        samples=len(sound),
+        levels=block_levels(sound),
+        lufs=lufs,
+        peak=peak,
+        said=tuple(line for line in log.splitlines() if "[warning]" in line or "[error]" in line),
+    )
 
 
 def read_meter(log: str) -> tuple[float, float]:

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from montage.cache import Cache
-from montage.checks import PlannedSound, block_levels
+from montage.checks import PlannedSound
 from montage.ducking import Ducking, Sound, add_strip, factor, narrated, steps_in
 from montage.encoding import encode_sound
 from montage.loudness import HEADROOM_DB, PEAK_DBTP, TOLERANCE_LU, Levelled, Loudness, measure_loudness
+from montage.metering import Heard, block_levels, hear_sound
 from montage.mixing import (
     DUCKED_MUSIC_LU,
     DUCKED_SOURCE_LU,
@@ -52,6 +53,8 @@ class Mix:
     path: Path
     """Encoded, to be copied into the film."""
     planned: PlannedSound
+    heard: Heard
+    """The encoded sound, decoded again."""
     loudness: Loudness
     """As it was measured after encoding, or, where encoding changes nothing, before."""
     rendered: int
@@ -119,7 +122,7 @@ def mix_sound(
     try:
         _lay(timeline, stems, levels, mixed)
         levelled = Levelled(mixed, level, levels.target, cancel)
-        loudness = _encode(levelled, level, encoded, coder, cache, workers, cancel)
+        loudness, heard = _encode(levelled, level, encoded, coder, cache, workers, cancel)
         sound = np.memmap(level, np.float32, "r").reshape(-1, CHANNELS)
         planned = PlannedSound(samples=len(sound), levels=block_levels(sound))
         del sound
@@ -135,6 +138,7 @@ def mix_sound(
     return Mix(
         path=encoded,
         planned=planned,
+        heard=heard,
         loudness=loudness,
         rendered=sum(piece.new for piece in stems.pieces),
         keys=tuple(pieces),
@@ -149,16 +153,17 @@ def _encode(
     cache: Cache,
     workers: int,
     cancel: Cancel | None,
-) -> Loudness:
+) -> tuple[Loudness, Heard]:
     """Encode a mix at its target loudness; what lossy coding changes of it is measured and made up for."""
     ceiling, more = PEAK_DBTP - HEADROOM_DB, 0.0
     lossless = any(name.startswith(LOSSLESS) for name in coder)
     for attempt in range(MOST_ENCODINGS):
         planned = levelled.level(ceiling, more)
         encode_sound(level, encoded, coder, cache, workers=workers, cancel=cancel)
+        heard = hear_sound(encoded, cancel=cancel)
         if lossless or planned.lufs is None:
-            return planned
-        loudness = planned.after_coding(*measure_loudness(encoded, cancel=cancel))
+            return planned, heard
+        loudness = planned.after_coding(heard.lufs, heard.peak)
         over = (loudness.peak or 0.0) - PEAK_DBTP
         missed = levelled.aim - (loudness.lufs or levelled.aim)
         # What peaks did not allow before coding, they do not allow now.
@@ -173,7 +178,7 @@ def _encode(
             ceiling -= over + 0.1
         if reached:
             more += missed
-    return loudness
+    return loudness, heard
 
 
 def _decode(

@@ -14,7 +14,6 @@ from montage.cache import Cache
 from montage.checks import (
     Check,
     Shown,
-    block_levels,
     check_film,
     check_sound,
     picture_problems,
@@ -24,6 +23,7 @@ from montage.film import render_timeline
 from montage.filters import THUMB
 from montage.formats import Format
 from montage.joining import Part, join_film
+from montage.metering import block_levels, hear_sound
 from montage.segments import Segment, Thumbs, make_segment
 from montage.sound import Mix, mix_sound
 from montage.timeline import SAMPLE_RATE, Timeline
@@ -151,7 +151,7 @@ def test_sound_is_held_to_its_plan(moving: Path, counting: Path, tmp_path: Path)
     mix = mix_sound(plan, Cache(tmp_path / "cache"))
 
     def check(sound: Path) -> dict[str, str]:
-        return failures(check_sound(sound, 60, FPS, mix.planned, mix.loudness.lufs, None))
+        return failures(check_sound(hear_sound(sound), 60, FPS, mix.planned, mix.loudness.lufs))
 
     assert mix.loudness.lufs is not None
     assert mix.loudness.lufs == pytest.approx(-14, abs=0.2)
