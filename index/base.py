@@ -159,22 +159,14 @@ def ffmpeg_path() -> str:
         ) from error
 
 
-def open_local(path: Path | str, *, probe: bool = True) -> Any:
+def open_local(path: Path | str) -> Any:
     """Open a file of our own with PyAV for reading; no name and no content makes it call an address.
 
     Footage is opened by ``index.probe.open_footage``, which refuses more.
-
-    Args:
-        path: The file.
-        probe: Whether its first pictures are looked at for what its header does not say, which takes
-            milliseconds.
     """
     import av
 
-    options = {"protocol_whitelist": "file"}
-    if not probe:
-        options |= {"probesize": "32", "analyzeduration": "0"}
-    return av.open(f"file:{os.path.abspath(path)}", options=options)
+    return av.open(f"file:{os.path.abspath(path)}", options={"protocol_whitelist": "file"})
 
 
 _torchvision_schemas: list[Any] = []  # a torch Library is undone when it is collected

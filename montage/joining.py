@@ -117,7 +117,7 @@ def _sum(packet: Any) -> int:
 
 def _packets(part: Part, form: Format, header: bytes | None) -> Iterator[tuple[int, Any]]:
     """The picture packets of a part, each with its place among its frames, in the order of decoding."""
-    with open_local(part.path, probe=False) as piece:
+    with open_local(part.path) as piece:
         stream = piece.streams.video[0]
         if stream.codec_context.extradata != header:
             raise MontageError(
@@ -177,7 +177,7 @@ def packet_sums(path: Path) -> tuple[list[tuple[int, bool]], Sums]:
 @lru_cache(maxsize=10_000)
 def _delay(path: Path, fps: Fraction) -> int:
     """By how many frames decoding runs ahead of showing in a segment, whose name says what it holds."""
-    with open_local(path, probe=False) as piece:
+    with open_local(path) as piece:
         first = next(piece.demux(piece.streams.video[0]))
         if first.pts is None or first.dts is None:
             return 0
