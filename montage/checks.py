@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from montage.captions import Cue, caption_problems
 from montage.filters import THUMB, TOLERANCE, comparable, untouched
 from montage.formats import Format
 from montage.joining import Sums, packet_sums
+from montage.loudness import PEAK_DBTP, Loudness
 from montage.metering import BLOCK, Heard
 from montage.process import Cancel
 from montage.segments import Thumbs, thumbs_of
@@ -62,10 +63,6 @@ HEARD = 10 ** (-45 / 20)
 """Root mean square from which planned sound must be heard (-45 dBFS)."""
 AAC_FRAME = 1024
 """Samples in a frame of AAC: sound may be this much longer or shorter than the picture."""
-LOUDNESS_LU = 0.5
-"""How far the encoded film may be from the loudness that was planned."""
-PEAK_DBTP = -1.0
-"""Highest true peak allowed (EBU R128)."""
 CAPTION_ROW = 2 * THUMB // 3
 """Row of a thumbnail from which on burnt captions may stand."""
 SHOT_SIDE = 96
@@ -405,7 +402,7 @@ def _pictures(
 
 
 def check_sound(
-    heard: Heard, frames: int, fps: Fraction, planned: PlannedSound, target: float | None
+    heard: Heard, frames: int, fps: Fraction, planned: PlannedSound, loudness: Loudness
 ) -> list[Check]:
     """Hold the encoded sound of a film to its plan: length, silence, loudness.
 
@@ -414,7 +411,7 @@ def check_sound(
         frames: Length of the film.
         fps: Its rate.
         planned: What was handed to the encoder.
-        target: Integrated loudness that the mix was brought to, LUFS; None for silence.
+        loudness: What the mix was brought to, and why not to its target if it was not.
     """
     wanted = sample_at(frames, fps)
     checks = [
@@ -438,15 +435,12 @@ def check_sound(
             else f"silent at {lost[0] * BLOCK / SAMPLE_RATE:.1f} s, where sound was planned",
         )
     )
-    if target is not None:
-        lufs, peak = heard.lufs, heard.peak
-        within = abs(lufs - target) <= LOUDNESS_LU and peak <= PEAK_DBTP
+    if loudness.lufs is not None:
+        result = replace(loudness, lufs=heard.lufs, peak=heard.peak)
+        # Spikes and near-silence are told, and no fault of the film.
+        short = heard.lufs < loudness.target and heard.peak <= PEAK_DBTP and bool(loudness.why)
         checks.append(
-            Check(
-                "loudness",
-                within,
-                f"{lufs:.1f} LUFS where {target:.1f} were planned, true peak {peak:.1f} dBTP",
-            )
+            Check("loudness", result.on_target or short, str(result) + (f": {loudness.why}" if short else ""))
         )
     return checks
 

@@ -320,7 +320,7 @@ def _render(
                 done=told,
                 cancel=stopped,
             )
-            checks = check_sound(mix.heard, timeline.frames, timeline.fps, mix.planned, mix.loudness.lufs)
+            checks = check_sound(mix.heard, timeline.frames, timeline.fps, mix.planned, mix.loudness)
             seconds["sound"] = time.perf_counter() - at
             parts = wait()
         except BaseException:

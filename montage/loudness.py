@@ -35,7 +35,9 @@ TOLERANCE_LU = 0.5
 PEAK_DBTP = -1.0
 """Highest true peak allowed."""
 HEADROOM_DB = 0.5
-"""How far below that the mix stays, for what lossy coding adds."""
+"""How far below that the mix stays."""
+CODING_HEADROOM_DB = 1.0
+"""The same before lossy coding, which moves peaks by about that much: less is often encoded twice."""
 MOST_GAIN_DB = 24.0
 """Quieter sound is noise: it is not raised by more than this."""
 MOST_PUSH_DB = 12.0
@@ -220,6 +222,7 @@ class Levelled:
         self.aim = min(target, self._before + MOST_GAIN_DB)
         """LUFS that it is to have: the target, or less for what would only be noise."""
         self._peaks = np.zeros(0, np.float32)
+        self._power: NDArray[np.float64] | None = None
         if not self.silent:
             # 3 dB is more than what lies between the samples of real sound.
             lowest = min(highest, PEAK_DBTP - HEADROOM_DB - self._gain - MOST_PUSH_DB) - 3
@@ -247,20 +250,33 @@ class Levelled:
             # One gain for all samples moves the loudness by exactly that gain: no need to measure again.
             self._write(gain, None)
             return Loudness(lufs=wanted, peak=highest + gain, gain=gain, target=self._target)
-        push, slope = gain, 1.0
-        tried: tuple[float, float] | None = None
-        for _ in range(6):
-            self._write(push, _held_back(self._peaks, push, ceiling))
+        push, off = gain, 0.0
+        for _ in range(3):
+            lowered = _held_back(self._peaks, push, ceiling)
+            for _ in range(6):
+                # What the limiter takes is told from the blocks that it lowers, without writing them.
+                lost = wanted - (self._before + push + self._lost(lowered) + off)
+                step = min(round(4 * lost) / 4, gain + MOST_PUSH_DB - push)
+                if abs(lost) <= CLOSE_LU or step == 0:
+                    break
+                push += step
+                lowered = _held_back(self._peaks, push, ceiling)
+            self._write(push, lowered)
             lufs, peak = _measure(self._result, "sample", True, self._cancel)
-            if tried is not None and push != tried[0]:
-                # The more peaks are held back, the less a further push adds.
-                slope = max(0.25, min(1.0, (lufs - tried[1]) / (push - tried[0])))
-            tried = push, lufs
-            step = min(round(4 * (wanted - lufs) / slope) / 4, gain + MOST_PUSH_DB - push)
-            if abs(wanted - lufs) <= CLOSE_LU or step == 0:
+            off += lufs - (self._before + push + self._lost(lowered) + off)
+            if abs(wanted - lufs) <= CLOSE_LU or push >= gain + MOST_PUSH_DB:
                 break
-            push += step
         return Loudness(lufs=lufs, peak=max(peak, ceiling), gain=gain, limited=True, target=self._target)
+
+    def _lost(self, lowered: NDArray[np.float64]) -> float:
+        """LU that lowering blocks by so many dB takes, about: what counts is the power of the loud ones."""
+        if self._power is None:
+            whole = len(self._sound) // BLOCK
+            blocks = self._sound[: whole * BLOCK].reshape(whole, BLOCK * CHANNELS)
+            self._power = np.asarray(np.einsum("ij,ij->i", blocks, blocks), np.float64)
+        power = self._power
+        left = power * 10 ** (lowered[: len(power)] / 10)
+        return 10 * float(np.log10(max(left.sum(), 1e-12) / max(power.sum(), 1e-12)))
 
     def _write(self, gain: float, lowered: NDArray[np.float64] | None) -> None:
         sound, scale = self._sound, np.float32(10 ** (gain / 20))

@@ -18,7 +18,15 @@ from montage.cache import Cache
 from montage.checks import PlannedSound
 from montage.ducking import Ducking, Sound, add_strip, factor, narrated, steps_in
 from montage.encoding import encode_sound
-from montage.loudness import HEADROOM_DB, PEAK_DBTP, TOLERANCE_LU, Levelled, Loudness, measure_loudness
+from montage.loudness import (
+    CODING_HEADROOM_DB,
+    HEADROOM_DB,
+    PEAK_DBTP,
+    TOLERANCE_LU,
+    Levelled,
+    Loudness,
+    measure_loudness,
+)
 from montage.metering import Heard, block_levels, hear_sound
 from montage.mixing import (
     DUCKED_MUSIC_LU,
@@ -155,8 +163,8 @@ def _encode(
     cancel: Cancel | None,
 ) -> tuple[Loudness, Heard]:
     """Encode a mix at its target loudness; what lossy coding changes of it is measured and made up for."""
-    ceiling, more = PEAK_DBTP - HEADROOM_DB, 0.0
     lossless = any(name.startswith(LOSSLESS) for name in coder)
+    ceiling, more = PEAK_DBTP - (HEADROOM_DB if lossless else CODING_HEADROOM_DB), 0.0
     for attempt in range(MOST_ENCODINGS):
         planned = levelled.level(ceiling, more)
         encode_sound(level, encoded, coder, cache, workers=workers, cancel=cancel)
@@ -168,8 +176,13 @@ def _encode(
         missed = levelled.aim - (loudness.lufs or levelled.aim)
         # What peaks did not allow before coding, they do not allow now.
         reached = planned.lufs >= levelled.aim + more - TOLERANCE_LU
-        if over <= 0 and (abs(missed) <= NEAR_LU or not reached or attempt >= MOST_ENCODINGS - 2):
-            break
+        if over <= 0:
+            # Coding may have moved peaks by less than was left for it.
+            room = min(PEAK_DBTP - HEADROOM_DB - ceiling, -over - 0.1)
+            done = abs(missed) <= NEAR_LU or (not reached and room < 0.1)
+            if done or attempt >= MOST_ENCODINGS - 2:
+                break
+            ceiling += max(0.0, room)
         if over > 0 and attempt == MOST_ENCODINGS - 2:
             # Holding peaks back was of no use: for the last time, the same sound, all of it lower.
             ceiling, more = ceiling - over - 0.2, more - over - 0.2

@@ -151,7 +151,7 @@ def test_sound_is_held_to_its_plan(moving: Path, counting: Path, tmp_path: Path)
     mix = mix_sound(plan, Cache(tmp_path / "cache"))
 
     def check(sound: Path) -> dict[str, str]:
-        return failures(check_sound(hear_sound(sound), 60, FPS, mix.planned, mix.loudness.lufs))
+        return failures(check_sound(hear_sound(sound), 60, FPS, mix.planned, mix.loudness))
 
     assert mix.loudness.lufs is not None
     assert mix.loudness.lufs == pytest.approx(-14, abs=0.2)
