@@ -20,6 +20,10 @@ HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
 """PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)."""
 HDR_PEAK = 203
 """Nits of diffuse white in an HDR source (ITU-R BT.2408)."""
+HDR_MOST = 1000
+"""Nits that become the white of SDR: the peak of most HDR footage."""
+HDR_KNEE = 0.5
+"""Share of diffuse white up to which light stays as it is; above it is rolled off."""
 _SCALE_MATRICES = {
     "bt709": "bt709", "smpte170m": "smpte170m", "bt470bg": "bt470", "fcc": "fcc", "smpte240m": "smpte240m",
     "bt2020nc": "bt2020", "bt2020c": "bt2020",
@@ -123,8 +127,12 @@ def fitting(clip: Clip, form: Format) -> str:
     if transfer:
         chain += [
             f"scale={size}:flags={flags}",
+            # What the file does not say is said here: zscale finds no way from what is unknown.
+            f"setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc",
             f"zscale=tin={transfer}:pin=bt2020:min=bt2020nc:t=linear:npl={HDR_PEAK}",
-            "format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv",
+            f"format=gbrpf32le,zscale=p=bt709,tonemap=mobius:param={HDR_KNEE}:peak={HDR_MOST / HDR_PEAK:.3f}"
+            ":desat=0",
+            "zscale=t=bt709:m=bt709:r=tv",
         ]
     else:
         # swscale changes a matrix by way of RGB, slowly and a level too dark; the colorspace filter does

@@ -32,7 +32,7 @@ __all__ = ["Segment", "Thumbs", "find_segment", "load_segment", "make_segment", 
 Thumbs = NDArray[np.uint8]
 """(frames, THUMB, THUMB) luma, full range."""
 
-VERSION = 2
+VERSION = 3
 """Part of every key: raise it when the same inputs would give other pixels."""
 MARGIN = Fraction(3, 10)
 """Seconds before the in-point at which reading starts, beyond what the key frame asks."""
