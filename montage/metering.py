@@ -44,8 +44,15 @@ def block_levels(sound: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", blocks, blocks) / max(1, BLOCK * 2)), dtype=np.float32)
 
 
-def hear_sound(path: Path, *, cancel: Cancel | None = None) -> Heard:
+def hear_sound(
+    path: Path, *, known: tuple[float, float] | None = None, cancel: Cancel | None = None
+) -> Heard:
     """Decode a file's sound once, and measure it.
+
+    Args:
+        path: The file.
+        known: (LUFS, dBTP) of sound that was encoded without loss, which need not be measured again.
+        cancel: Asked while ffmpeg runs.
 
     Raises:
         FilmError: if it cannot be decoded or was cancelled.
@@ -53,7 +60,8 @@ def hear_sound(path: Path, *, cancel: Cancel | None = None) -> Heard:
     # The level before each line tells complaints from the measurement.
     raw, log = run_ffmpeg(
         [
-            "-i", as_input(path), "-map", "0:a:0", "-af", "ebur128=peak=true:framelog=quiet",
+            "-i", as_input(path), "-map", "0:a:0",
+            *(("-af", "ebur128=peak=true:framelog=quiet") if known is None else ()),
             "-f", "f32le", "-ac", "2", "-ar", str(SAMPLE_RATE), "pipe:1",
         ],
         what=f"decode the sound of {path.name}",
@@ -61,7 +69,7 @@ def hear_sound(path: Path, *, cancel: Cancel | None = None) -> Heard:
         level="level+info",
     )  # fmt: skip
     sound = np.frombuffer(raw, dtype=np.float32).reshape(-1, 2)
-    lufs, peak = read_meter(log)
+    lufs, peak = known or read_meter(log)
     return Heard(
         samples=len(sound),
         levels=block_levels(sound),

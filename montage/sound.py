@@ -168,7 +168,10 @@ def _encode(
     for attempt in range(MOST_ENCODINGS):
         planned = levelled.level(ceiling, more)
         encode_sound(level, encoded, coder, cache, workers=workers, cancel=cancel)
-        heard = hear_sound(encoded, cancel=cancel)
+        measured = (
+            (planned.lufs, planned.peak) if planned.lufs is not None and planned.peak is not None else None
+        )
+        heard = hear_sound(encoded, known=measured if lossless else None, cancel=cancel)
         if lossless or planned.lufs is None:
             return planned, heard
         loudness = planned.after_coding(heard.lufs, heard.peak)
