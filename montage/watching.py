@@ -79,8 +79,11 @@ def watch(
             try:
                 update = session.update(progress=progress, cancel=outdated)
             except (MontageError, FootageError, GenerationError) as error:
-                if outdated():
-                    continue  # it was ended for the newer text
+                # Ended for the newer text, or read in the middle of a save, before anything told of it.
+                if stop.wait(2 * SETTLE_SECONDS) or saved.is_set() or _digest(_files(session)) != now:
+                    seen = b""
+                    saved.set()
+                    continue
                 told(Watched(error=error))
             else:
                 told(Watched(update=update))

@@ -9,10 +9,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from montage.session import Session
+from montage.session import Session, Update
 from montage.watching import Watched, watch
 from tests.conftest import REPOSITORY
 
@@ -100,6 +101,33 @@ def test_a_watch_follows_the_script_through_saves_of_every_kind(
     assert fourth is not None
     assert fourth.changes.changed == (2,)
     assert seen.told.empty()
+
+
+def test_a_script_read_in_the_middle_of_a_save_is_read_again(
+    watching: Callable[[], tuple[Path, Watching]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, seen = watching()
+    assert seen.next().update is not None
+    update = Session.update
+    met = []
+
+    def saving(session: Session, **rest: Any) -> Update:
+        """The first time the file is empty, as it is between opening and writing; then it is whole."""
+        if met:
+            return update(session, **rest)
+        met.append(script.read_text(encoding="utf-8"))
+        script.write_text("", encoding="utf-8")
+        try:
+            return update(session, **rest)
+        finally:
+            script.write_text(met[0], encoding="utf-8")
+
+    monkeypatch.setattr(Session, "update", saving)
+    script.write_text(TEXT + "A boat comes home.\n", encoding="utf-8")
+    found = seen.next()
+    assert found.error is None
+    assert found.update is not None
+    assert found.update.changes.new == (3,)
 
 
 def test_the_last_of_many_saves_wins(watching: Callable[[], tuple[Path, Watching]]) -> None:
