@@ -198,7 +198,7 @@ def read_media(
             sample_aspect=pixel_aspect(stream),
             rate=rate,
             codec=context.codec.name if context.codec else context.name,
-            pixel_format=context.pix_fmt or frame.format.name,
+            pixel_format=_pixels(context.pix_fmt or frame.format.name, words),
             primaries=_PRIMARIES.get(int(context.color_primaries or 0), ""),
             transfer=_TRANSFERS.get(int(context.color_trc or 0), ""),
             matrix=_MATRICES.get(int(context.colorspace), "") if context.colorspace is not None else "",
@@ -211,6 +211,11 @@ def read_media(
             text="\n".join(dict.fromkeys(line.strip() for line in lines if line.strip())),
             recorded=words.get("com.apple.quicktime.creationdate", "") or words.get("creation_time", ""),
         )
+
+
+def _pixels(name: str, words: dict[str, str]) -> str:
+    """The pixel format with the transparency that a WebM keeps beside its pictures."""
+    return name.replace("yuv", "yuva", 1) if words.get("alpha_mode") == "1" and name == "yuv420p" else name
 
 
 def main_stream(container: Any, path: Path | str) -> Any:

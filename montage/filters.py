@@ -115,7 +115,17 @@ def fitting(clip: Clip, form: Format) -> str:
         size = f"w='max({width},2*round({height}*dar/2))':h='max({height},2*round({width}/dar/2))'"
         place = _place(clip)
         frame = f"crop={width}:{height}:x='(iw-ow)*{place}':y='(ih-oh)*{place}'"
-        if clip.framing.first != clip.framing.last:
+        if clip.framing.first != clip.framing.last and form.pixel_format == "yuv420p":
+            # The picture is moved under the frame by parts of a pixel: by whole ones a slow pan stutters.
+            # Its colour is brought to full size for that, or it would move by two.
+            at = _place(clip).replace("*n)", "*(in-1))")  # it counts from 1
+            over, down = f"(W-{width})*{at}", f"(H-{height})*{at}"
+            frame = (
+                f"format=yuv444p,perspective=x0='{over}':y0='{down}':x1='W+{over}':y1='{down}'"
+                f":x2='{over}':y2='H+{down}':x3='W+{over}':y3='H+{down}':interpolation=cubic:sense=source"
+                f":eval=frame,crop={width}:{height}:0:0:exact=1,format={form.pixel_format}"
+            )
+        elif clip.framing.first != clip.framing.last:
             # Colour at full size lets the frame go by single pixels, where it would go by two.
             frame = f"format={_FULL_COLOUR[form.pixel_format]},{frame}:exact=1,format={form.pixel_format}"
     else:

@@ -32,7 +32,7 @@ __all__ = ["Segment", "Thumbs", "find_segment", "load_segment", "make_segment", 
 Thumbs = NDArray[np.uint8]
 """(frames, THUMB, THUMB) luma, full range."""
 
-VERSION = 3
+VERSION = 4
 """Part of every key: raise it when the same inputs would give other pixels."""
 MARGIN = Fraction(3, 10)
 """Seconds before the in-point at which reading starts, beyond what the key frame asks."""
@@ -90,7 +90,15 @@ def _source(clip: Clip, threads: int) -> list[str]:
     seek: tuple[str, ...] = ()
     if clip.span.start > margin:
         seek = ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{float(begin - margin):.6f}")
-    return ["-threads", str(threads), *seek, "-copyts", "-i", as_input(clip.source)]
+    return ["-threads", str(threads), *_decoder(clip), *seek, "-copyts", "-i", as_input(clip.source)]
+
+
+def _decoder(clip: Clip) -> list[str]:
+    """The decoder that reads a WebM's transparency, which ffmpeg's own leaves out."""
+    media = clip.media
+    if media is None or not media.pixel_format.startswith("yuva") or media.codec not in {"vp8", "vp9"}:
+        return []
+    return ["-c:v", "libvpx" if media.codec == "vp8" else "libvpx-vp9"]
 
 
 def make_segment(
