@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from generate.fonts import find_font_file
 from index.base import file_sha256
 from montage.cache import key_of
 from montage.captions import Cue
+from montage.filters import quoted
 from montage.subtitles import ass_text
 from montage.timeline import Burn, Timeline
 from montage.values import MontageError
@@ -85,10 +85,4 @@ def burn_filter(burn: Burn, folder: Path) -> str:
                 os.symlink(path.resolve(), place)
             except OSError:  # Windows asks for a right to do so
                 shutil.copy(path, place)
-    return f"ass=filename={_quoted(script)}:fontsdir={_quoted(fonts)}:shaping=complex"
-
-
-def _quoted(path: Path) -> str:
-    """A path as the value of a filter's option within a filter graph, which are two levels of escaping."""
-    value = re.sub(r"([\\':])", r"\\\1", str(path))
-    return re.sub(r"([\\'\[\],;])", r"\\\1", value)
+    return f"ass=filename={quoted(script)}:fontsdir={quoted(fonts)}:shaping=complex"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
+from pathlib import Path
 
 from montage.formats import Format
 from montage.timeline import Clip, Grade
+from montage.tonemapping import KNEE, PEAK, WHITE
 
-__all__ = ["THUMB", "TOLERANCE", "colour_in", "comparable", "graph", "untouched"]
+__all__ = ["HLG", "THUMB", "TOLERANCE", "colour_in", "comparable", "graph", "quoted", "untouched"]
 
 THUMB = 24
 """Side of the thumbnails by which segments are checked, pixels."""
@@ -16,14 +19,9 @@ TOLERANCE = Fraction(2, 1000)
 timestamps to a millisecond, and so do project files with in-points."""
 PAD_SECONDS = Fraction(1, 2)
 """The last frame is held for this long at most where a source ends early; more is an error."""
-HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
-"""PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)."""
-HDR_PEAK = 203
-"""Nits of diffuse white in an HDR source (ITU-R BT.2408)."""
-HDR_MOST = 1000
-"""Nits that become the white of SDR: the peak of most HDR footage."""
-HDR_KNEE = 0.5
-"""Share of diffuse white up to which light stays as it is; above it is rolled off."""
+HLG = "arib-std-b67"
+HDR_TRANSFERS = frozenset({"smpte2084", HLG})
+"""PQ (SMPTE ST 2084) and HLG (ARIB STD-B67, ITU-R BT.2100)."""
 _SCALE_MATRICES = {
     "bt709": "bt709", "smpte170m": "smpte170m", "bt470bg": "bt470", "fcc": "fcc", "smpte240m": "smpte240m",
     "bt2020nc": "bt2020", "bt2020c": "bt2020",
@@ -31,6 +29,12 @@ _SCALE_MATRICES = {
 _FILTER_MATRICES = {"bt470": "bt470bg", "bt2020": "bt2020nc"}
 _FULL_COLOUR = {"yuv420p": "yuv444p", "yuv422p10": "yuv444p10"}
 _TAGS = "range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+
+
+def quoted(path: Path) -> str:
+    """A path as the value of a filter's option within a filter graph, which are two levels of escaping."""
+    value = re.sub(r"([\\':])", r"\\\1", str(path))
+    return re.sub(r"([\\'\[\],;])", r"\\\1", value)
 
 
 def colour_in(clip: Clip) -> tuple[str, str, bool]:
@@ -106,7 +110,7 @@ def _place(clip: Clip) -> str:
     return f"({first:.6f}+{(last - first) / max(1, clip.frames - 1):.9f}*n)"
 
 
-def fitting(clip: Clip, form: Format) -> str:
+def fitting(clip: Clip, form: Format, hlg: str) -> str:
     """Filters that bring the picture to the film's size and colours, in square pixels."""
     matrix, transfer, alpha = colour_in(clip)
     width, height = form.width, form.height
@@ -139,11 +143,17 @@ def fitting(clip: Clip, form: Format) -> str:
             f"scale={size}:flags={flags}",
             # What the file does not say is said here: zscale finds no way from what is unknown.
             f"setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc",
-            f"zscale=tin={transfer}:pin=bt2020:min=bt2020nc:t=linear:npl={HDR_PEAK}",
-            f"format=gbrpf32le,zscale=p=bt709,tonemap=mobius:param={HDR_KNEE}:peak={HDR_MOST / HDR_PEAK:.3f}"
-            ":desat=0",
-            "zscale=t=bt709:m=bt709:r=tv",
         ]
+        if transfer == HLG:
+            chain += ["zscale=min=bt2020nc:m=gbr:r=pc,format=gbrp12", f"lut3d=file={hlg}:interp=tetrahedral"]
+            chain.append("zscale=tin=bt709:pin=bt709:min=gbr:rin=pc:t=bt709:p=bt709:m=bt709:r=tv")
+        else:
+            chain += [
+                f"zscale=tin={transfer}:pin=bt2020:min=bt2020nc:t=linear:npl={WHITE}",
+                "format=gbrpf32le,zscale=p=bt709",
+                f"tonemap=mobius:param={KNEE}:peak={PEAK / WHITE:.3f}:desat=0",
+                "zscale=t=bt709:m=bt709:r=tv",
+            ]
     else:
         # swscale changes a matrix by way of RGB, slowly and a level too dark; the colorspace filter does
         # not. Primaries and transfer are the same to the eye in all of SDR and stay as they are.
@@ -183,7 +193,7 @@ def _faded(clip: Clip) -> list[str]:
     return fades
 
 
-def graph(clip: Clip, form: Format, burn: str = "") -> str:
+def graph(clip: Clip, form: Format, burn: str = "", hlg: str = "") -> str:
     """The filter graph of a segment: from input 0, and for a dissolve input 1, to ``v`` and ``t``.
 
     ``v`` is the picture. ``t`` is the thumbnails of what the source shows, before transitions and captions.
@@ -192,17 +202,18 @@ def graph(clip: Clip, form: Format, burn: str = "") -> str:
         clip: What is shown.
         form: How.
         burn: The filter that draws captions; empty for none.
+        hlg: The table that brings HLG to SDR, a path escaped for a filter graph.
     """
     woven = "bwdif=mode=send_frame:deint=interlaced"
     parts = [
         f"[0:v:0]{woven},{timing(clip, form)},split=2[a][b]",
         f"[b]{thumbing(clip, form)}[t]",
-        f"[a]{fitting(clip, form)}[m]",
+        f"[a]{fitting(clip, form, hlg)}[m]",
     ]
     last = "m"
     if clip.under is not None:
         seconds = float(clip.dissolve / form.fps)
-        parts.append(f"[1:v:0]{woven},{timing(clip.under, form)},{fitting(clip.under, form)}[u]")
+        parts.append(f"[1:v:0]{woven},{timing(clip.under, form)},{fitting(clip.under, form, hlg)}[u]")
         parts.append(f"[u][m]xfade=transition=fade:duration={seconds:.6f}:offset=0[x]")
         last = "x"
     after = [*_faded(clip), *([burn] if burn else []), f"format={form.pixel_format}", f"setparams={_TAGS}"]

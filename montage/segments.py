@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from index.base import file_sha256
 from montage.burning import burn_filter
 from montage.cache import Cache, key_of
-from montage.filters import THUMB, colour_in, graph
+from montage.filters import HLG, THUMB, colour_in, graph, quoted
 from montage.formats import Format
 from montage.process import Cancel, as_input, run_ffmpeg
 from montage.timeline import Clip
+from montage.tonemapping import write_hlg_table
 from montage.values import MontageError
 
 __all__ = ["Segment", "Thumbs", "find_segment", "load_segment", "make_segment", "segment_key", "thumbs_of"]
@@ -32,7 +33,7 @@ __all__ = ["Segment", "Thumbs", "find_segment", "load_segment", "make_segment", 
 Thumbs = NDArray[np.uint8]
 """(frames, THUMB, THUMB) luma, full range."""
 
-VERSION = 4
+VERSION = 5
 """Part of every key: raise it when the same inputs would give other pixels."""
 MARGIN = Fraction(3, 10)
 """Seconds before the in-point at which reading starts, beyond what the key frame asks."""
@@ -124,13 +125,18 @@ def make_segment(
         f"render frames {clip.start} to {clip.end} from {clip.source.name} at {float(clip.span.start):.3f} s"
     )
     sources = [*_source(clip, threads), *([] if clip.under is None else _source(clip.under, threads))]
-    drawing = tempfile.TemporaryDirectory(prefix="montage-") if clip.burn is not None else None
+    hlg = any(colour_in(shown)[1] == HLG for shown in (clip, clip.under) if shown is not None)
+    aids = tempfile.TemporaryDirectory(prefix="montage-") if clip.burn is not None or hlg else None
     try:
-        burn = burn_filter(clip.burn, Path(drawing.name)) if clip.burn is not None and drawing else ""
+        burn = table = ""
+        if aids is not None:
+            folder = Path(aids.name)
+            burn = burn_filter(clip.burn, folder) if clip.burn is not None else ""
+            table = quoted(write_hlg_table(folder / "hlg.cube")) if hlg else ""
         raw, said = run_ffmpeg(
             [
                 *sources,
-                "-filter_complex_threads", str(threads), "-filter_complex", graph(clip, form, burn),
+                "-filter_complex_threads", str(threads), "-filter_complex", graph(clip, form, burn, table),
                 "-map", "[v]", "-map_metadata", "-1", "-map_chapters", "-1", "-write_tmcd", "0", "-an",
                 *form.encoder, "-threads", str(threads),
                 "-fps_mode", "passthrough", "-video_track_timescale", str(form.timescale),
@@ -166,8 +172,8 @@ def make_segment(
     finally:
         with suppress(OSError):
             video.unlink()
-        if drawing is not None:
-            drawing.cleanup()
+        if aids is not None:
+            aids.cleanup()
     return Segment(
         key=key, path=path, frames=clip.frames, planned=planned, problems=tuple(problems), warnings=warnings
     )
