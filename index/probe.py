@@ -54,6 +54,9 @@ _BLANK = b"\xef\xbb\xbf \t\r\n"
 _MAX_PIXELS = 150_000_000
 """Pixels of the largest picture that is decoded: 16K (15360 x 8640) has 133 million."""
 
+_MIN_SIDE = 8
+"""Pixels on the shorter side of the smallest picture that is footage; less cannot be scaled."""
+
 _MAX_ASPECT = 20
 """Pixels that are said to be wider or taller than this are square: such a tag is a mistake."""
 
@@ -172,6 +175,9 @@ def read_media(
             raise FootageError(f"{os.fspath(path)!r}: it is a film that montage made, not footage")
         stream = main_stream(container, path)
         start, frame = _first_frame(container, stream, path)
+        if min(frame.width, frame.height) < _MIN_SIDE:
+            size = f"{frame.width}x{frame.height}"
+            raise FootageError(f"{os.fspath(path)!r}: its pictures are {size} pixels, too small to show")
         base = Fraction(stream.time_base)
         stamps, packets_end = _packet_times(container, stream)
         rate = steady_rate(stamps, base, _header_rates(stream))

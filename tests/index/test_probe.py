@@ -95,3 +95,11 @@ def test_steady_rate(
     stamps: list[int], base: Fraction, tagged: list[Fraction], rate: Fraction | None
 ) -> None:
     assert steady_rate(stamps, base, tagged) == rate
+
+
+@pytest.mark.parametrize("size", ["2x2", "640x4"])
+def test_pictures_too_small_to_show_are_no_footage(size: str, tmp_path: Path) -> None:
+    path = tmp_path / "small.mkv"
+    ffmpeg("-f", "lavfi", "-i", f"color=red:s={size}:d=1,format=yuv444p", "-c:v", "ffv1", path)
+    with pytest.raises(FootageError, match=f"{size} pixels, too small to show"):
+        read_media(path, root=None)
