@@ -103,6 +103,7 @@ def render_by_moviepy(plan: Timeline, output: Path, size: tuple[int, int], metho
     film.write_videofile(
         str(output), fps=float(plan.fps), codec="libx264", preset="veryfast", audio_codec="aac",
         ffmpeg_params=["-crf", "18"], threads=os.cpu_count(), logger=None,
+        temp_audiofile_path=str(output.parent),
     )  # fmt: skip
 
 

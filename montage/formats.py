@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from montage.values import FilmError, MontageError
 
 __all__ = [
+    "AAC",
     "CODECS",
     "CONTAINERS",
     "DRAFT_SOUND",
@@ -59,10 +60,11 @@ class Container:
 
 DRAFT_SOUND = ("-c:a", "flac", "-compression_level", "0")
 """ffmpeg's options for the sound of a draft: without loss, and nine times as quick as AAC."""
-_AAC = ("-c:a", "aac", "-b:a", "192k")
+AAC = ("-c:a", "aac", "-b:a", "192k", "-aac_coder", "fast")
+"""ffmpeg's fast coder is also its better one from 64 kb/s up (its manual), and takes half the time."""
 CONTAINERS: Mapping[str, Container] = MappingProxyType({
-    ".mp4": Container(muxer="mp4", codecs=("h264", "h265", "av1"), sound=_AAC, sound_suffix=".mp4"),
-    ".m4v": Container(muxer="mp4", codecs=("h264", "h265"), sound=_AAC, sound_suffix=".mp4"),
+    ".mp4": Container(muxer="mp4", codecs=("h264", "h265", "av1"), sound=AAC, sound_suffix=".mp4"),
+    ".m4v": Container(muxer="mp4", codecs=("h264", "h265"), sound=AAC, sound_suffix=".mp4"),
     ".mov": Container(
         muxer="mov",
         codecs=("prores", "dnxhr", "h264", "h265"),

@@ -18,6 +18,7 @@ from montage.cache import Cache
 from montage.checks import PlannedSound
 from montage.ducking import Ducking, Sound, add_strip, factor, narrated, steps_in
 from montage.encoding import encode_sound
+from montage.formats import AAC
 from montage.loudness import (
     CODING_HEADROOM_DB,
     HEADROOM_DB,
@@ -94,7 +95,7 @@ def mix_sound(
     cache: Cache,
     *,
     levels: Levels | None = None,
-    coder: Sequence[str] = ("-c:a", "aac", "-b:a", "192k"),
+    coder: Sequence[str] = AAC,
     suffix: str = ".mp4",
     pool: Executor | None = None,
     workers: int = 1,

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from montage.cache import Cache
 from montage.encoding import FRAME, STRETCH, encode_sound
+from montage.formats import AAC
 from montage.process import as_input, run_ffmpeg
 from montage.timeline import SAMPLE_RATE
 
-CODER = ("-c:a", "aac", "-b:a", "192k")
 LENGTH = 75 * SAMPLE_RATE + 417
 
 
@@ -34,7 +34,7 @@ def encoded(sound: NDArray[np.float32], cache: Cache, name: str) -> Path:
     raw = cache.folder / "raw.f32"
     sound.tofile(raw)
     output = cache.folder / name
-    encode_sound(raw, output, CODER, cache, workers=2)
+    encode_sound(raw, output, AAC, cache, workers=2)
     return output
 
 
@@ -51,7 +51,7 @@ def test_stretches_sound_like_the_whole_at_every_cut(sound: NDArray[np.float32],
     assert len(list(cache.folder.glob("*.aac.mp4"))) == 4
     raw, whole = cache.folder / "raw.f32", tmp_path / "whole.mp4"
     layout = ("-f", "f32le", "-ar", "48000", "-ac", "2")
-    run_ffmpeg([*layout, "-i", as_input(raw), *CODER, as_input(whole)], what="encode it whole")
+    run_ffmpeg([*layout, "-i", as_input(raw), *AAC, as_input(whole)], what="encode it whole")
     assert abs(len(samples(path)) - LENGTH) <= FRAME
     apart, plain = residual(path, sound), residual(whole, sound)
     count = min(len(apart), len(plain))
