@@ -34,7 +34,13 @@ from montage.mixing import Levels
 from montage.parts import Parts, Progress, Steps, render_parts
 from montage.process import Cancel
 from montage.sound import Loudness, Mix, mix_sound
-from montage.subtitles import CAPTION_FORMATS, write_captions
+from montage.subtitles import (
+    CAPTION_FORMATS,
+    keep_edited,
+    note_written,
+    remove_obsolete,
+    write_captions,
+)
 from montage.timeline import Clip, Timeline
 from montage.values import FilmError, MontageError
 
@@ -46,8 +52,8 @@ class Film:
     """A rendered film and what is known about it."""
 
     path: Path
-    captions: Path | None
-    """The SRT file beside it, None if the film has no captions."""
+    captions: tuple[Path, ...]
+    """The caption files beside it."""
     frames: int
     fps: Fraction
     size: tuple[int, int]
@@ -62,6 +68,8 @@ class Film:
     """None for a film without sound."""
     warnings: tuple[str, ...] = ()
     """What decoders said about sources that were rendered all the same."""
+    kept: tuple[Path, ...] = ()
+    """Captions that had been changed by hand since they were written, under the names they have now."""
 
     @property
     def duration(self) -> Fraction:
@@ -169,10 +177,10 @@ def render_timeline(
                     f"the film failed the check {check.name!r}: {check.detail}. It was left as {failed} for "
                     "inspection; remove the cache folder and render again, or choose another shot there"
                 )
+        kept = keep_edited(written, store)
         for path in written:
-            write_captions(cues, path, size=size)
-        if not cues:
-            output.with_suffix(".srt").unlink(missing_ok=True)  # an earlier film's are not this one's
+            note_written(write_captions(cues, path, size=size), store)
+        remove_obsolete(output, written, store)
         os.replace(temporary, output)
     finally:
         for leftover in (temporary, mix.path if mix is not None else None):
@@ -183,7 +191,7 @@ def render_timeline(
     seconds["total"] = time.perf_counter() - began
     return Film(
         path=output,
-        captions=written[0] if written else None,
+        captions=tuple(written),
         frames=timeline.frames,
         fps=timeline.fps,
         size=(form.width, form.height),
@@ -193,6 +201,7 @@ def render_timeline(
         checks=tuple(checks),
         loudness=mix.loudness if mix.loudness.lufs is not None else None,
         warnings=parts.warnings,
+        kept=tuple(kept),
     )
 
 

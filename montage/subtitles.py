@@ -6,14 +6,26 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from index.base import file_sha256
+from montage.cache import Cache, key_of
 from montage.captions import Cue
 from montage.values import MontageError
 
-__all__ = ["CAPTION_FORMATS", "ass_text", "caption_style", "read_captions", "write_captions"]
+__all__ = [
+    "CAPTION_FORMATS",
+    "ass_text",
+    "caption_style",
+    "keep_edited",
+    "note_written",
+    "read_captions",
+    "remove_obsolete",
+    "write_captions",
+]
 
 JOINER = "\u2060"
 """Word joiner: takes no room, and keeps a player from reading text as one of its codes."""
@@ -170,3 +182,38 @@ def _read(text: str, form: str) -> Sequence[str]:
     if form == "ass":
         lines = [line.replace("\\{", "{").replace("\\}", "}") for line in lines]
     return [line.replace(JOINER, "") for line in lines]
+
+
+def note_written(path: Path, store: Cache) -> None:
+    """Remember a caption file as it is, so that a change by hand is noticed."""
+    note = store.temporary(".note")
+    note.touch()
+    store.keep(note, _key(path), ".note")
+
+
+def keep_edited(paths: Iterable[Path], store: Cache) -> list[Path]:
+    """Give caption files that are not as they were written another name; returns these names."""
+    kept = []
+    for path in paths:
+        if path.exists() and not _as_written(path, store):
+            names = (path.with_name(f"{path.stem}.edited{n or ''}{path.suffix}") for n in count())
+            free = next(name for name in names if not name.exists())
+            os.replace(path, free)
+            kept.append(free)
+    return kept
+
+
+def remove_obsolete(film: Path, written: Sequence[Path], store: Cache) -> None:
+    """Remove the captions of an earlier film of this name; a player would show them with this one."""
+    for form in CAPTION_FORMATS:
+        path = film.with_suffix(f".{form}")
+        if path not in written and path.exists() and _as_written(path, store):
+            path.unlink()
+
+
+def _as_written(path: Path, store: Cache) -> bool:
+    return store.find(_key(path), ".note") is not None
+
+
+def _key(path: Path) -> str:
+    return key_of({"captions": file_sha256(path)})

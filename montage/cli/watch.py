@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from montage.cli.output import Output, printable
-from montage.cli.work import session_of, update_data
+from montage.cli.work import session_of, show_kept, update_data
 from montage.watching import Watched, watch
 
 __all__ = ["run_watch"]
@@ -41,6 +41,7 @@ def run_watch(output: Output, **options: Any) -> None:
             f"{film.segments_rendered + film.segments_reused} segments rendered; {len(film.checks)} checks "
             f"passed; {float(film.duration):.1f} s of film in {seconds:.1f} s"
         )
+        show_kept(film, output)
 
     def ready() -> None:
         output.note(f"watching {printable(str(session.script))}; Ctrl-C ends")

@@ -12,6 +12,7 @@ from montage.cli.output import Output, printable
 if TYPE_CHECKING:
     from index.builder import IndexEvent
     from montage.cut import Cut
+    from montage.film import Film
     from montage.rendering import RenderOptions
     from montage.session import Session, Update
 
@@ -21,6 +22,7 @@ __all__ = [
     "run_plan",
     "run_render",
     "session_of",
+    "show_kept",
     "show_update",
     "update_data",
 ]
@@ -260,7 +262,8 @@ def update_data(update: Update, session: Session, seconds: float) -> dict[str, A
     made = update.film
     return {
         "film": str(made.path),
-        "captions": str(made.captions) if made.captions else None,
+        "captions": [str(path) for path in made.captions],
+        "captions_kept": [str(path) for path in made.kept],
         "project": str(session.project.path),
         "frames": made.frames,
         "seconds": round(float(made.frames / made.fps), 3),
@@ -285,5 +288,12 @@ def show_update(update: Update, session: Session, seconds: float, output: Output
         f"{made.segments_rendered} rendered, {made.segments_reused} reused; "
         f"{len(made.checks)} checks passed; {seconds:.1f} s"
     )
-    captions = f"captions {made.captions}" if made.captions else "no captions"
+    captions = f"captions {', '.join(map(str, made.captions))}" if made.captions else "no captions"
     output.line(f"{captions}, project {session.project.path}")
+    show_kept(made, output)
+
+
+def show_kept(made: Film, output: Output) -> None:
+    """Say where captions went that had been changed by hand."""
+    for path in made.kept:
+        output.note(f"captions that had been changed by hand are kept as {printable(str(path))}")

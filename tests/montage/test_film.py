@@ -347,11 +347,32 @@ def test_captions_lie_beside_the_film(counter: Path, tmp_path: Path) -> None:
     clips = row_of([(counter, 25, "0"), (counter, 25, "2")])
     words = Caption(start=25, frames=25, text="Zählt weiter 清晨。", language="en")
     film = film_of(replace(clips, captions=(words,)), tmp_path)
-    assert film.captions == tmp_path / "film.srt"
-    text = film.captions.read_text(encoding="utf-8")
+    assert film.captions == (tmp_path / "film.srt",)
+    text = film.captions[0].read_text(encoding="utf-8")
     assert text == "1\n00:00:01,000 --> 00:00:02,000\nZählt weiter 清晨。\n\n"
-    assert film_of(clips, tmp_path).captions is None
+    assert film_of(clips, tmp_path).captions == ()
     assert not (tmp_path / "film.srt").exists()
+
+
+def test_captions_that_were_changed_by_hand_are_kept(counter: Path, tmp_path: Path) -> None:
+    clips = row_of([(counter, 25, "0"), (counter, 25, "2")])
+
+    def film(words: str, *formats: str) -> Film:
+        caption = Caption(start=25, frames=25, text=words, language="en")
+        return film_of(replace(clips, captions=(caption,)), tmp_path, captions=formats)
+
+    path = tmp_path / "film.srt"
+    assert film("Counts on.", "srt").kept == ()
+    assert film("Goes on.", "srt").kept == ()
+    for number, name in enumerate(("film.edited.srt", "film.edited1.srt")):
+        path.write_text(f"mine {number}", encoding="utf-8")
+        assert film("Counts on.", "srt", "ass").kept == (tmp_path / name,)
+        assert (tmp_path / name).read_text(encoding="utf-8") == f"mine {number}"
+    # What an earlier film left goes, what somebody changed stays.
+    path.write_text("mine", encoding="utf-8")
+    assert film("Counts on.", "vtt").captions == (tmp_path / "film.vtt",)
+    assert path.read_text(encoding="utf-8") == "mine"
+    assert not (tmp_path / "film.ass").exists()
 
 
 def test_a_failed_render_leaves_the_old_film_and_no_temporary_files(counter: Path, tmp_path: Path) -> None:
