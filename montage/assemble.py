@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from index.base import Span
 from index.values import Media, Shot
-from montage.fitting import NEARLY, Cells, Choice
+from montage.fitting import NEARLY, Cells, Choice, Offer
 from montage.idioms import IdiomWish
 from montage.layers import Layer, State, problem_of
 from montage.mending import as_before, mend, settled
@@ -30,6 +30,8 @@ __all__ = ["Assembly", "assemble"]
 
 ALTERNATES = 5
 """Other shots named for each slot."""
+MUCH_BETTER = 0.1
+"""By so much better a match is missed where it is too short for a voice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +172,7 @@ def assemble(
         for (number, state, choice), cost in zip(model.shown(), costs, strict=True)
     ]
     return Assembly(
-        slots=_held(script, slots, asked, model),
+        slots=_held(script, _spoken(script, slots, asked), asked, model),
         objective=objective,
         # The solver counts in millionths, the rules do not.
         bound=objective if objective - bound <= 2e-6 * len(layers) else bound,
@@ -265,7 +267,7 @@ def _check_taste(layers: Sequence[Layer], asked: Asked, cells: Cells) -> None:
         if sentence is None or len(layer.states) != 1 or len(options) != 1:
             continue
         locked = sentence.id in asked.locks
-        if not locked and sentence.id not in asked.pins:
+        if not locked and (layer.number or sentence.id not in asked.pins):
             continue
         shot = options[0].choice.picture.shot
         used = cells.of(options[0].longest)
@@ -353,6 +355,35 @@ def _alternates(
         if choice is None or picture.shot != choice.picture.shot:
             found.setdefault(picture.shot, Alternate(picture.shot, picture.span, picture.match))
     return tuple(found.values())[:ALTERNATES]
+
+
+def _spoken(script: Script, slots: Sequence[Slot], asked: Asked) -> tuple[Slot, ...]:
+    """The slots; where a voice asks for more than a much better match can fill, they say so."""
+    out = list(slots)
+    for sentence in script.sentences:
+        own = [n for n, slot in enumerate(slots) if slot.sentence == sentence.id]
+        if sentence.id not in asked.narration or sentence.id in asked.locks or not own:
+            continue
+        notes = []
+        seconds = sum(slots[n].frames for n in own) / asked.fps
+        if sentence.directives.hold is not None:
+            notes.append(f"spoken for {float(seconds):.1f} s, whatever [hold] says")
+        shown = max(slots[n].match or 0.0 for n in own)
+        offered = () if sentence.id in asked.pins else asked.candidates.get(sentence.id, ())
+        better = [c for c in offered if c.match > shown + MUCH_BETTER]
+        banned = asked.bans | set(asked.sentence_bans.get(sentence.id, ()))
+        for candidate in sorted(better, key=lambda c: -c.match):
+            media = asked.media.get(candidate.shot.media)
+            offer = Offer(candidate=candidate, rate=None if media is None else media.rate)
+            longest = offer.most(asked.fps, asked.preset)
+            if candidate.shot.id not in banned | asked.takes.keys() and longest < round(seconds * asked.fps):
+                name = candidate.shot.id if media is None else media.paths[0]
+                fills = f"{name} matches {candidate.match:.2f}, but fills {float(longest / asked.fps):.1f} s"
+                notes.append(f"spoken for {float(seconds):.1f} s: {fills}")
+                break
+        for n in own if notes else ():
+            out[n] = replace(slots[n], why="; ".join(filter(None, (slots[n].why, *notes))))
+    return tuple(out)
 
 
 def _held(script: Script, slots: Sequence[Slot], asked: Asked, model: Model) -> tuple[Slot, ...]:

@@ -331,7 +331,7 @@ class _Account:
         if slot.match is None or best is None or best.match < slot.match + BETTER:
             return ""
         head = f"{best.file} matches better ({best.match:.2f} against {slot.match:.2f})"
-        if slot.why == "pinned":
+        if slot.why.startswith("pinned"):
             return f"{head}, but this one is pinned"
         if best.used:
             return f"{head}, but {best.used} shows it"
@@ -351,7 +351,7 @@ class _Account:
             return ""
         shown = sum(self.cut.slots[place].frames for place in places) / float(self.cut.fps)
         if count == 1:
-            if sentence.directives.pin is not None or self.cut.slots[places[0]].why == "pinned":
+            if sentence.directives.pin is not None or self.cut.slots[places[0]].why.startswith("pinned"):
                 return "one picture: it is pinned"
             if sentence.directives.hold is not None:
                 return f"one picture, held {seconds:g} s as the script asks"
@@ -440,6 +440,7 @@ class _Account:
             taste=cut.taste,
             pins={name: {one.shot.id for one in chosen} for name, chosen in pins.items()},
             bans=named_shots(cut.script, "ban", {}, cut.library),
+            spoken=set(cut.narration),
             previous=[slot for layer in layers if layer.number == 0 for slot in layer.before],
             total=frames_asked(cut),
         )

@@ -349,7 +349,38 @@ class _Sentence:
             longest = max(option.choice.frames for option in options)
             wish = replace(wish, seconds=float(longest / fps))
             options = [self._fixed(option.offer, option.choice, wish) for option in options]
+        if self.voice is not None and max(option.choice.frames for option in options) < self.voice:
+            return self._after_pin(options, self.voice)
         return Plan(wish=wish, frames=(options[0].choice.frames,), options=(tuple(options),))
+
+    def _after_pin(self, pinned: Sequence[Option], voice: int) -> Plan:
+        """What a sentence is pinned to, and other pictures for as long as its voice goes on."""
+        fps, preset = self.asked.fps, self.preset
+        own = {option.choice.picture.shot for option in pinned}
+        longest = max(option.choice.frames for option in pinned)
+        # What is pinned gives way a little rather than that a moment is left for the next picture.
+        first = min(longest, max(voice // 2, voice - math.ceil(preset.minimum * fps)))
+        rest = [
+            self._offer(candidate)
+            for candidate in sorted(
+                self.asked.candidates.get(self.sentence.id, ()),
+                key=lambda c: (-c.match, c.shot.id, c.span),
+            )
+            if candidate.shot.id not in self.banned | own and candidate.shot.id not in self.asked.takes
+        ]
+        for count in range(1, 1 + len({offer.candidate.shot.id for offer in rest})):
+            frames = (first, *_shares(voice - first, count))
+            wish = self._wish(Fraction(voice, count + 1) / fps, count + 1, held=True)
+            offers = [option.offer for option in pinned if option.offer is not None]
+            options = [self._exactly(offers, first, wish)]
+            options += [self._exactly(rest, part, wish) for part in frames[1:]]
+            if all(options) and len({o.choice.picture.shot for o in options[1]}) >= count:
+                return Plan(wish=wish, frames=frames, options=tuple(options))
+        raise MontageError(
+            f"sentence {self.sentence.number} pins {float(longest / fps):.2f} s of footage, but is spoken "
+            f"for {float(voice / fps):.2f} s, and nothing else in the library is found for it: pin a longer "
+            "stretch, or split the sentence"
+        )
 
     def _locked(self) -> Plan:
         """What the last cut showed, to the frame."""

@@ -25,6 +25,7 @@ __all__ = [
     "share_words",
     "signed",
     "uncovered_words",
+    "unmet",
     "why_words",
 ]
 
@@ -138,6 +139,11 @@ def why_words(kind: str, why: str) -> str:
         return ""
     told = [text.replace("name: ", "words in common with its name: ", 1) for text in why.split("; ") if text]
     return "; ".join(told)
+
+
+def unmet(why: str) -> str:
+    """What a slot says of a demand of the script or the voice that the footage does not meet."""
+    return "; ".join(text for text in why.split("; ") if text.startswith(("held ", "spoken for ")))
 
 
 def changed(rules: Mapping[str, float], most: int = 3) -> str:

@@ -134,6 +134,7 @@ def session_of(
 def planned(output: Output, **options: Any) -> tuple[Cut, Session]:
     """The cut of a script, which Ctrl-C makes the best so far, and its session."""
     from montage.cli.stopping import ending_early
+    from montage.wording import unmet
 
     session = session_of(output, **options)
     with ending_early(output) as asked:
@@ -143,6 +144,10 @@ def planned(output: Output, **options: Any) -> tuple[Cut, Session]:
             f"sentence {cut.sentence(name).number} may lie elsewhere in {session.setting('narration')}: "
             "listen to it there, or record it anew"
         )
+    for sentence in cut.script.sentences:
+        told = {unmet(slot.why): None for slot in cut.slots if slot.sentence == sentence.id}
+        for text in filter(None, told):
+            output.note(f"sentence {sentence.number}: {printable(text)}")
     return cut, session
 
 
@@ -156,7 +161,7 @@ def cut_rows(cut: Cut) -> list[dict[str, Any]]:
         rows.append(
             {
                 "sentence": sentence.number if sentence else None,
-                "pinned": bool(sentence and (sentence.directives.pin or sentence.id in cut.taste.pins)),
+                "pinned": slot.why.startswith("pinned"),
                 "locked": bool(sentence and (sentence.directives.lock or sentence.id in cut.taste.locks)),
                 "text": sentence.text if sentence else slot.text,
                 "kind": slot.kind,

@@ -50,6 +50,8 @@ class Finished:
     """Sentence id to ids of the shots that the script pins it to."""
     bans: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Sentence id to ids of the shots that the script bans from it."""
+    spoken: Collection[str] = ()
+    """Ids of the sentences that last as long as a voice."""
     previous: Sequence[Slot] = ()
     """The last cut, which locked sentences keep."""
     total: tuple[int, int] | None = None
@@ -202,7 +204,9 @@ def within_the_shot(cut: Finished) -> Iterator[tuple[int | None, str]]:
             continue
         if shot.media != slot.media:
             yield place, f"shot {shot.id} is of another file than the picture"
-        allowed = shot.span if cut.locked(sentence) else cut.named(sentence) or cut.room(slot)
+        pinned = slot.shot in (cut.pinned(sentence) or ())
+        named = cut.named(sentence) if pinned else None
+        allowed = shot.span if cut.locked(sentence) else named or cut.room(slot)
         if allowed is None or span.start < allowed.start or span.end > allowed.end:
             edge = f"{float(shot.span.start):g} to {float(shot.span.end):g} s"
             yield place, f"it shows {float(span.start):.2f} to {float(span.end):.2f} s of a shot from {edge}"
@@ -240,13 +244,14 @@ def no_repeats(cut: Finished) -> Iterator[tuple[int | None, str]]:
 
 
 def pins(cut: Finished) -> Iterator[tuple[int | None, str]]:
-    """A pinned sentence shows what it is pinned to, and nothing else."""
+    """A pinned sentence shows what it is pinned to, and nothing else unless its voice lasts longer."""
     for sentence in cut.script.sentences:
         allowed = cut.pinned(sentence)
         if allowed is None:
             continue
-        for place, slot in cut.own(sentence.id):
-            if slot.shot not in allowed:
+        for number, (place, slot) in enumerate(cut.own(sentence.id)):
+            follows = number > 0 and sentence.id in cut.spoken and slot.kind != "gap"
+            if slot.shot not in allowed and not follows:
                 names = " or ".join(sorted(allowed))
                 what = "a gap" if slot.kind == "gap" else str(slot.shot or slot.kind)
                 yield place, f"sentence {sentence.number} is pinned to {names} and shows {what}"

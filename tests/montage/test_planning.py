@@ -78,6 +78,37 @@ def test_pictures_last_as_long_as_the_voice(library: montage.Library) -> None:
         montage.plan(script, library, narration={1: 0.0})
 
 
+def test_other_pictures_follow_a_pin_that_is_shorter_than_its_voice(library: montage.Library) -> None:
+    free = montage.plan(parse_script("A stream runs."), library)
+    shot = library.shots[free.slots[0].shot or ""]
+    name = library.media[shot.media].paths[0]
+    script = parse_script(
+        f"A cat looks at us. [pin {name}@0.5-1.5] A stream runs. The mountains are far away."
+    )
+    voice = {1: Fraction(2), 2: Fraction(5), 3: Fraction(3)}
+    cut = montage.plan(script, library, narration=voice)
+    own = [slot for slot in cut.slots if slot.sentence == cut.script.sentences[1].id]
+    assert own[0].shot == shot.id
+    assert own[0].span is not None
+    assert (own[0].span.start, float(own[0].span.end)) == (Fraction(1, 2), pytest.approx(1.5, abs=0.04))
+    assert len(own) > 1
+    assert all(slot.kind == "footage" and slot.shot != shot.id for slot in own[1:])
+    assert sum(slot.frames for slot in own) == 125
+    assert all(rule.kept for rule in cut.explain().hard)
+
+
+def test_what_a_voice_does_not_allow_is_said(library: montage.Library) -> None:
+    free = montage.plan(parse_script("A cat looks at us."), library)
+    best = free.slots[0]
+    long = float(library.shots[best.shot or ""].span.seconds / free.preset.slowest) + 0.2
+    script = parse_script("[hold 2s] A cat looks at us. A stream runs.")
+    cut = montage.plan(script, library, narration={1: long, 2: 2.0})
+    name = library.media[best.media or ""].paths[0]
+    told = next(slot.why for slot in cut.slots if slot.sentence == cut.script.sentences[0].id)
+    assert f"spoken for {long:.1f} s, whatever [hold] says" in told
+    assert f"{name} matches {best.match:.2f}, but fills" in told
+
+
 def test_a_film_lasts_as_long_as_asked(library: montage.Library) -> None:
     script = parse_script("# Title\n\nA cat looks at us. A stream runs. The mountains are far away.")
     free = montage.plan(script, library)

@@ -141,6 +141,14 @@ def test_pins_bans_and_locks_hold() -> None:
     assert broke(replace(locked, previous=[slot("s3", "a-0", 4, 8)])) == {(4, "locks")}
 
 
+def test_other_pictures_follow_a_pin_only_under_a_voice() -> None:
+    text = "One man walks. \n\n# Morning\n\nTwo dogs run. Three cats sleep."
+    made = replace(cut([*SOUND, slot("s3", "e-0", 6, 9)], text), pins={"s3": ("a-0",)})
+    assert (5, "pins") in broke(made)
+    assert broke(replace(made, spoken={"s3"})) == set()
+    assert (4, "pins") in broke(replace(made, pins={"s3": ("e-0",)}, spoken={"s3"}))
+
+
 def test_a_pin_to_the_frame_is_kept_within_and_may_touch_the_boundary() -> None:
     edge = cut([*SOUND[:3], slot("s2", "e-0", 0, 1), SOUND[4]])
     named = replace(edge, taste=Taste(pins={"s2": Choice("e-0", Span(Fraction(0), Fraction(1)))}))
