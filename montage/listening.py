@@ -23,6 +23,8 @@ FRAME_SECONDS = _HOP / SPEECH_RATE
 _FILTERS, _CEPSTRA = 30, 13
 SHORTEST = 0.2
 """A sound file of fewer seconds holds no sentence."""
+NOTHING_DB = 80
+"""What lies further below the voice is digital silence."""
 
 Array = NDArray[np.float64]
 
@@ -112,7 +114,10 @@ def listen(samples: NDArray[np.float32]) -> Heard:
     energy = 10 * np.log10(low + high + floor)
     talking = speech >= 0.5
     some = talking if talking.sum() >= 20 else np.ones(count, bool)
-    quiet, loud = np.percentile(energy, 5), np.percentile(energy[some], 90)
+    loud = np.percentile(energy[some], 90)
+    # The background under the voice, not the nothing before and after it, against which all would be loud.
+    pauses = (speech < 0.3) & (energy > loud - NOTHING_DB)
+    quiet = np.percentile(energy[pauses], 25) if pauses.sum() >= 20 else np.percentile(energy, 5)
     quiet = min(max(quiet, loud - 50), loud - 6)
     sharp = 10 * np.log10((high + floor) / (low + floor))
     cepstra = np.log(mel + 1e-6 * float(mel[some].mean()) + floor) @ _cosines()

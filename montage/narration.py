@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from index.base import Span, content_id
 from index.speech import SPEECH_RATE
-from montage.aligning import align_words
-from montage.listening import decode_voice, listen
+from montage.aligning import Alignment, align_words
+from montage.listening import FRAME_SECONDS, Heard, decode_voice, listen
 from montage.process import Cancel
-from montage.pronouncing import spoken_words
+from montage.pronouncing import SpokenWord, spoken_words
 from montage.transcribing import match_words, recogniser_folder, transcribe
 from montage.values import MontageError, Sentence
 
@@ -52,8 +52,18 @@ FEWEST, MOST = 0.58, 2.0
 """Bounds of how long somebody speaks, against what the text takes at an even pace."""
 FIT, STRANGE = 0.18, 0.30
 """Misfits (``Alignment.misfit``) up to which a sentence is surely read, and from which it surely is not."""
-OTHER_TEXT = 0.38
-"""If half of the sentences fit worse than this, something else is read."""
+LIKELY, UNLIKELY = 0.15, 0.22
+"""Misfits of the whole up to which the script surely is what is read, and from which it hardly is: to 96
+synthetic readings the right script fitted at .06 to .13, another or its sentences reversed at .16 to .28."""
+OTHER_TEXT, UNEVEN = 0.2, 0.3
+"""Something else is read where the whole fits worse than the first, and together with how unevenly it is read
+(standard deviation of the logarithm of the sentences' pace; right: 0.02 to 0.12) is over the second."""
+HURRIED = 0.25
+"""A sentence in less than this share of the time that it takes at an even pace was left out."""
+MORE_SECONDS, MORE_SHARE = 3.0, 0.2
+"""Speech that belongs to no sentence is too much when it is over both: so long, such a share of it all."""
+NEAR_SECONDS = 0.3
+"""Around a sentence, speech belongs to it."""
 DOUBTFUL = 0.5
 """Below this confidence a sentence may lie elsewhere."""
 SOUND_SUFFIXES = frozenset(
@@ -335,11 +345,9 @@ def _by_silence(
     parts = [slice(stop - len(some), stop) for some, stop in zip(words, stops, strict=True)]
     misfits = [float(np.average(found.misfit[p], weights=(found.ends - found.starts)[p])) for p in parts]
     usual = float(np.median(misfits))
-    if len(sentences) > 2 and usual > OTHER_TEXT:
-        raise MontageError(
-            f"{path} does not seem to read this script: its sounds fit it badly from beginning to end; check "
-            "that script and narration belong together, and leave unread sentences out with [skip]"
-        )
+    whole = float(np.average(found.misfit, weights=found.ends - found.starts))
+    _check_reading(heard, found, sentences, words, parts, whole, path)
+    fits = min(max((UNLIKELY - whole) / (UNLIKELY - LIKELY), 0.0), 1.0) if len(sentences) > 2 else 1.0
     out = []
     for some, part, misfit in zip(words, parts, misfits, strict=True):
         starts, ends = found.starts[part], found.ends[part]
@@ -355,9 +363,55 @@ def _by_silence(
         pace = length / sum(word.seconds for word in some)
         off = max(pace / (1.25 * MOST), 0.7 * FEWEST / pace, 1.0)
         read *= min(max(3 - 2 * off, 0.0), 1.0)  # nobody reads so fast or so slowly
-        confidence = min(float(found.confidence[part][0]) * read, 1.0)
+        confidence = min(float(found.confidence[part][0]) * read * fits, 1.0)
         out.append(_Found(float(starts[0]), float(ends[-1]), confidence, said))
     return out
+
+
+def _check_reading(
+    heard: Heard,
+    found: Alignment,
+    sentences: Sequence[Sentence],
+    words: Sequence[Sequence[SpokenWord]],
+    parts: Sequence[slice],
+    misfit: float,
+    path: Path,
+) -> None:
+    """Refuse a recording that leaves sentences out, holds more than the script, or reads something else."""
+    paces = np.array(
+        [
+            float((found.ends - found.starts)[part].sum()) / sum(word.seconds for word in some)
+            for some, part in zip(words, parts, strict=True)
+        ]
+    )
+    left_out = [one.number for one, pace in zip(sentences, paces, strict=True) if pace < HURRIED]
+    if left_out and len(sentences) > 1:
+        numbers = ", ".join(map(str, left_out[:8]))
+        raise MontageError(
+            f"{path} does not seem to read sentence{'s' if len(left_out) > 1 else ''} {numbers}: record what "
+            "is missing, leave it out with [skip], or check that this is the recording of this script"
+        )
+    uneven = float(np.std(np.log(np.maximum(paces, 0.02))))
+    if len(sentences) > 2 and misfit > OTHER_TEXT and misfit + uneven > UNEVEN:
+        raise MontageError(
+            f"{path} does not seem to read this script: its sounds fit it badly from beginning to end; check "
+            "that script and narration belong together and are in the same order, leave unread sentences "
+            "out with [skip], or record one file a sentence"
+        )
+    seconds = np.arange(len(heard.speech)) * FRAME_SECONDS
+    more = heard.speech >= 0.5
+    for part in parts:
+        begin, end = found.starts[part][0] - NEAR_SECONDS, found.ends[part][-1] + NEAR_SECONDS
+        more = more & ~((seconds >= begin) & (seconds < end))
+    extra = float(more.sum() * FRAME_SECONDS)
+    if extra > max(MORE_SECONDS, MORE_SHARE * heard.speech_seconds):
+        first = float(seconds[more][0])
+        before = [one.number for one, p in zip(sentences, parts, strict=True) if found.starts[p][0] < first]
+        place = f"after sentence {before[-1]}" if before else f"before sentence {sentences[0].number}"
+        raise MontageError(
+            f"{path} holds {extra:.0f} s of speech that the script does not, {place}, from {first:.1f} s on: "
+            "cut it out of the recording, or write it into the script"
+        )
 
 
 def _by_recogniser(
