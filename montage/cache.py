@@ -17,12 +17,14 @@ from pathlib import Path
 
 from montage.values import MontageError
 
-__all__ = ["Cache", "key_of"]
+__all__ = ["NOTE", "Cache", "key_of"]
 
 LIMIT = 5 * 2**30
 """Bytes that the folder may hold by default."""
 STALE_SECONDS = 3600
 """Temporary files older than this belong to a process that was killed."""
+NOTE = ".note"
+"""Suffix of what is remembered about files elsewhere: it takes no room, and stays."""
 _TEMPORARY = ".tmp-"
 _numbers = itertools.count()
 
@@ -85,6 +87,8 @@ class Cache:
         for path in self.folder.iterdir():
             with suppress(OSError):
                 status = path.stat()
+                if path.suffix == NOTE:
+                    continue
                 if path.name.startswith(_TEMPORARY):
                     if now - status.st_mtime > STALE_SECONDS:
                         path.unlink()

@@ -6,7 +6,7 @@ better than what a compressor hears of it so far.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +93,7 @@ class Ducking:
         return np.interp(np.arange(start, end), places, values).astype(np.float32)[:, None]
 
 
-def narrated(samples: int, strips: Sequence[tuple[Strip, float]]) -> NDArray[np.intp]:
+def narrated(samples: int, strips: Iterable[tuple[Strip, float]]) -> NDArray[np.intp]:
     """The steps of a film in which its narration is heard: its own level says so.
 
     Args:

@@ -148,7 +148,7 @@ def _write(
     # A moment of silence says how such a stream describes itself.
     try:
         _encode(["-i", "pipe:0"], np.zeros((FRAME, CHANNELS), np.float32), temporary, coder, cancel)
-        with open_local(temporary) as template, av.open(str(output), "w") as container:
+        with open_local(temporary) as template, av.open(as_input(output), "w") as container:
             stream = container.add_stream_from_template(template.streams.audio[0], opaque=True)
             for number, data in enumerate(frames):
                 packet = Packet(data)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 
 from index.base import is_film, open_local
@@ -36,6 +37,7 @@ from montage.process import Cancel
 from montage.sound import Loudness, Mix, mix_sound
 from montage.subtitles import (
     CAPTION_FORMATS,
+    is_as_written,
     keep_edited,
     note_written,
     remove_obsolete,
@@ -137,6 +139,8 @@ def render_timeline(
         FilmError: if rendering fails, is cancelled, or a check fails; then the film is left for inspection
             as ``NAME.failed.mp4`` and a film of an earlier run stays as it was.
     """
+    import av
+
     began = time.perf_counter()
     output = Path(output)
     form, container = _formatted(output, timeline.fps, size, fit, quality, codec, encoder_video, slow)
@@ -151,15 +155,15 @@ def render_timeline(
     for name in captions:
         if name not in CAPTION_FORMATS:
             raise MontageError(f"captions are written as {', '.join(CAPTION_FORMATS)}, got {name!r}")
-    _refuse_to_overwrite(output, written)
+    store = Cache(cache, cache_limit)
+    _refuse_to_overwrite(output, written, timeline, store)
     if burn_captions and quality == "final":
         timeline = with_burnt_captions(timeline, cues, size)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    store = Cache(cache, cache_limit)
     seconds: dict[str, float] = {}
     temporary = output.with_name(f".{output.stem}.tmp-{os.getpid()}{output.suffix}")
     mix: Mix | None = None
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         parts, mix, checks = _render(
             timeline, form, container, levels, store, progress, cancel, workers, seconds
         )
@@ -171,7 +175,8 @@ def render_timeline(
         seconds["checks"] = time.perf_counter() - at
         for check in checks:
             if not check.passed:
-                failed = output.with_name(f"{output.stem}.failed{output.suffix}")
+                names = (output.with_name(f"{output.stem}.failed{n or ''}{output.suffix}") for n in count())
+                failed = next(name for name in names if not name.exists() or _is_ours(name))
                 os.replace(temporary, failed)
                 raise FilmError(
                     f"the film failed the check {check.name!r}: {check.detail}. It was left as {failed} for "
@@ -180,8 +185,19 @@ def render_timeline(
         kept = keep_edited(written, store)
         for path in written:
             note_written(write_captions(cues, path, size=size), store)
-        remove_obsolete(output, written, store)
+        if not _others(output):
+            remove_obsolete(output, written, store)
         os.replace(temporary, output)
+    except OSError as error:  # of the disk, as a rule
+        named = f" ({error.filename})" if error.filename else ""
+        raise FilmError(
+            f"cannot make {output}: {error.strerror or error}{named}; make room or name another place with "
+            "-o, and run again"
+        ) from error
+    except av.error.FFmpegError as error:
+        raise FilmError(
+            f"cannot make {output}: {error}; remove the cache folder {cache} and run again"
+        ) from error
     finally:
         for leftover in (temporary, mix.path if mix is not None else None):
             if leftover is not None:
@@ -259,23 +275,47 @@ def _formatted(
     return form, container
 
 
-def _refuse_to_overwrite(output: Path, captions: Sequence[Path]) -> None:
-    """Only a film of ours is replaced, and only the captions beside one: footage has such names, too."""
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a film that montage made."""
     import av
 
+    try:
+        with open_local(path) as film:
+            return is_film(film.metadata)
+    except (OSError, av.error.FFmpegError):
+        return False
+
+
+def _others(output: Path) -> list[Path]:
+    """Films of ours of the same name in other containers, which share its captions."""
+    found = (output.with_suffix(suffix) for suffix in CONTAINERS if suffix != output.suffix.lower())
+    return [path for path in found if path.exists() and _is_ours(path)]
+
+
+def _refuse_to_overwrite(output: Path, captions: Sequence[Path], timeline: Timeline, store: Cache) -> None:
+    """Only a film of ours is replaced, and only captions of ours or beside one: footage has such names, too.
+
+    Raises:
+        MontageError: if another file is there, or the film would take the place of what it is made from.
+    """
     if output.exists():
-        try:
-            with open_local(output) as film:
-                ours = is_film(film.metadata)
-        except (OSError, av.error.FFmpegError):
-            ours = False
-        if not ours:
+        if not _is_ours(output):
             raise MontageError(
                 f"{output} is there and is no film of montage, so it is not replaced: name another with -o"
             )
+        sources = {clip.source for clip in timeline.picture} | {said.source for said in timeline.narration}
+        if timeline.music is not None:
+            sources.add(timeline.music.source)
+        if any(source.exists() and source.samefile(output) for source in sources):
+            raise MontageError(
+                f"{output} is itself part of what the film is made from, so it is not replaced: name another "
+                "with -o"
+            )
+        return
+    if _others(output):
         return
     for path in captions:
-        if path.exists():
+        if path.exists() and not is_as_written(path, store):
             raise MontageError(
                 f"{path} is there without a film of ours, so it is not replaced: remove it, or name another "
                 "film with -o"

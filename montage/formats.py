@@ -152,6 +152,10 @@ CODECS: Mapping[str, Codec] = MappingProxyType({
 })  # fmt: skip
 
 
+LEAST_SIDE = 64
+"""Pixels of a film's sides, at least: in less, one picture is hardly told from another."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """How the film's picture is made.
@@ -173,9 +177,10 @@ class Format:
     """ffmpeg's name of the encoder; empty for the codec's own by processor."""
 
     def __post_init__(self) -> None:
-        if self.width < 16 or self.height < 16 or self.width % 2 or self.height % 2:
+        if min(self.width, self.height) < LEAST_SIDE or self.width % 2 or self.height % 2:
             raise ValueError(
-                f"a film's sides are even numbers of at least 16 pixels, got {self.width}x{self.height}"
+                f"a film's sides are even numbers of at least {LEAST_SIDE} pixels, got "
+                f"{self.width}x{self.height}"
             )
         if self.fps <= 0:
             raise ValueError(f"fps must be positive, got {self.fps}")

@@ -13,6 +13,7 @@ from typing import Any
 from index.base import FILM_MARK, open_local
 from montage import __version__
 from montage.formats import Format
+from montage.process import as_input
 from montage.values import MontageError
 
 __all__ = ["Part", "Sums", "join_film", "packet_sums"]
@@ -65,7 +66,7 @@ def join_film(
     heard: list[int] = []
     # Without use_metadata_tags the container drops every name that is not one of its own.
     options = {"movflags": "+faststart+use_metadata_tags", "write_tmcd": "0"} if muxer != "webm" else {}
-    with av.open(str(output), "w", format=muxer, options=options) as film:
+    with av.open(as_input(output), "w", format=muxer, options=options) as film:
         film.metadata.update({FILM_MARK: __version__, **metadata})
         with open_local(sound) as source, open_local(parts[0].path) as first:
             template = first.streams.video[0]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from index.base import FootageError
 from index.speech import SPEECH_RATE, SPEECH_WINDOW, speech_probabilities
-from montage.process import Cancel, as_input, run_ffmpeg
+from montage.process import NO_STREAM, Cancel, as_input, run_ffmpeg
 from montage.values import FilmError, MontageError
 
 __all__ = ["FRAME_SECONDS", "Heard", "decode_voice", "listen"]
@@ -68,6 +68,8 @@ def decode_voice(path: Path | str, *, cancel: Cancel | None = None) -> NDArray[n
     except FilmError as error:
         if cancel is not None and cancel():
             raise
+        if NO_STREAM in str(error):
+            raise MontageError(f"{path} has no sound: name the recording of the narration") from error
         raise MontageError(
             f"the narration {path} cannot be read as sound: export it as WAV, MP3 or FLAC and try again "
             f"({str(error).splitlines()[-1].strip()})"

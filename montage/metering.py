@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ __all__ = ["BLOCK", "Heard", "block_levels", "hear_sound", "read_meter"]
 
 BLOCK = SAMPLE_RATE // 10
 """Samples in a block of the level of a sound."""
+_BLOCKS = 600
+"""Blocks that are looked at together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,22 +61,29 @@ def hear_sound(
     Raises:
         FilmError: if it cannot be decoded or was cancelled.
     """
-    # The level before each line tells complaints from the measurement.
-    raw, log = run_ffmpeg(
-        [
-            "-i", as_input(path), "-map", "0:a:0",
-            *(("-af", "ebur128=peak=true:framelog=quiet") if known is None else ()),
-            "-f", "f32le", "-ac", "2", "-ar", str(SAMPLE_RATE), "pipe:1",
-        ],
-        what=f"decode the sound of {path.name}",
-        cancel=cancel,
-        level="level+info",
-    )  # fmt: skip
-    sound = np.frombuffer(raw, dtype=np.float32).reshape(-1, 2)
+    # The sound of an hour is too large for memory. The file has no name, so that nothing is left of it.
+    with tempfile.TemporaryFile(dir=path.parent) as raw:
+        # The level before each line tells complaints from the measurement.
+        _, log = run_ffmpeg(
+            [
+                "-i", as_input(path), "-map", "0:a:0",
+                *(("-af", "ebur128=peak=true:framelog=quiet") if known is None else ()),
+                "-f", "f32le", "-ac", "2", "-ar", str(SAMPLE_RATE), "pipe:1",
+            ],
+            what=f"decode the sound of {path.name}",
+            cancel=cancel,
+            level="level+info",
+            into=raw,
+        )  # fmt: skip
+        samples = raw.seek(0, os.SEEK_END) // 8
+        raw.seek(0)
+        levels = [np.zeros(0, np.float32)]
+        while sound := raw.read(BLOCK * 8 * _BLOCKS):
+            levels.append(block_levels(np.frombuffer(sound, np.float32).reshape(-1, 2)))
     lufs, peak = known or read_meter(log)
     return Heard(
-        samples=len(sound),
-        levels=block_levels(sound),
+        samples=samples,
+        levels=np.concatenate(levels),
         lufs=lufs,
         peak=peak,
         said=tuple(line for line in log.splitlines() if "[warning]" in line or "[error]" in line),

@@ -183,17 +183,21 @@ def source_strips(
         pieces: For each clip its sound and the samples before its in-point; None for one without.
         split: Whether sound may be cut elsewhere than the picture.
     """
-    takes: list[_Take | None] = []
-    for clip, found in zip(timeline.picture, pieces, strict=True):
+
+    def opened(number: int) -> _Take | None:
+        if number >= len(pieces):
+            return None
+        clip, found = timeline.picture[number], pieces[number]
         start, end = sample_at(clip.start, timeline.fps), sample_at(clip.end, timeline.fps)
-        takes.append(
-            None if found is None else _Take(clip, found[0].sound(), start, end, found[1], start, end)
-        )
-    for number, take in enumerate(takes):
+        return None if found is None else _Take(clip, found[0].sound(), start, end, found[1], start, end)
+
+    # Two are open at a time: a system allows so many files.
+    following = opened(0)
+    for number in range(len(pieces)):
+        take, following = following, opened(number + 1)
         if take is None:
             continue
-        following = takes[number + 1] if number + 1 < len(takes) else None
-        if number == 0 or takes[number - 1] is None:
+        if number == 0 or pieces[number - 1] is None:
             take.into = ramp(_own_fade(take, take.clip.fade_in, timeline.fps))
         if following is None:
             take.out = ramp(_own_fade(take, take.clip.fade_out, timeline.fps))[::-1]
@@ -332,6 +336,7 @@ def music_strips(music: Music, piece: Piece, samples: int) -> Iterator[Strip]:
     found = passes(music, samples)
     sound = piece.sound()
     into: Ramp | None = ramp(min(round(MUSIC_IN_SECONDS * SAMPLE_RATE), samples // 4))
+    fade = ramp(_last_fade(music, samples))[::-1]
     for number, part in enumerate(found):
         if number + 1 < len(found):
             following = found[number + 1]
@@ -344,10 +349,22 @@ def music_strips(music: Music, piece: Piece, samples: int) -> Iterator[Strip]:
             else:  # bars that begin and end with the file: the first note must not lose its beginning
                 out, after = ramp(round(0.01 * SAMPLE_RATE))[::-1], ramp(round(0.003 * SAMPLE_RATE))
         else:
-            out = ramp(min(_last_fade(music, samples), part.end - part.begin))[::-1]
-            after = out
+            out = after = np.zeros(0, np.float32)
+        out = _faded(out, fade, part.end - part.begin, samples - part.until)
         yield Strip(part.at, sound[part.begin : part.end], into, out)
         into = after
+
+
+def _faded(out: Ramp, fade: Ramp, length: int, left: int) -> Ramp:
+    """The ramp at the end of a pass of ``length`` samples, with its share of the fade in which the film ends
+    ``left`` samples later."""
+    reach = min(max(len(fade) - left, len(out)), length)
+    curve = np.ones(reach, np.float32)
+    share = min(max(0, len(fade) - left), reach)
+    end = len(fade) - left
+    curve[reach - share :] = fade[end - share : end]
+    curve[reach - len(out) :] *= out
+    return curve
 
 
 def _last_fade(music: Music, samples: int) -> int:

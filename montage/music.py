@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.base import content_id
+from index.base import file_sha256
 from montage.cache import Cache, key_of
 from montage.pieces import Piece, whole_sound
 from montage.process import Cancel
@@ -141,7 +141,7 @@ def read_music(path: Path | str, cache_folder: Path, *, cancel: Cancel | None = 
     """
     path = Path(path)
     try:
-        content = content_id(path)
+        content = file_sha256(path)
     except OSError as error:
         raise MontageError(f"cannot read the music {path}: {error.strerror}; name another file") from error
     cache = Cache(cache_folder)

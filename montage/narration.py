@@ -17,7 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from index.base import Span, content_id
+from index.base import Span, file_sha256
 from index.speech import SPEECH_RATE
 from montage.aligning import Alignment, align_words
 from montage.listening import FRAME_SECONDS, Heard, decode_voice, listen
@@ -204,7 +204,7 @@ def align(
         found = _by_recogniser(samples, spoken, folder, path)
     else:
         found = _by_silence(samples, spoken, path, cancel)
-    return Narration(_placed(found, spoken, path, content_id(path), _length(samples)), used)
+    return Narration(_placed(found, spoken, path, file_sha256(path), _length(samples)), used)
 
 
 def _placed(
@@ -251,12 +251,13 @@ def narration_of(
         cancel: Asked while it works.
 
     Raises:
-        MontageError: if a sentence has no file or two, or a file cannot be read or holds no speech.
+        MontageError: if a sentence has no file or two, a number has no sentence, or a file cannot be read or
+            holds no speech.
         FilmError: if it was cancelled.
     """
     spoken = _spoken(sentences)
     if isinstance(files, (str, Path)):
-        paths = _by_number(Path(files), spoken)
+        paths = _by_number(Path(files), spoken, len(sentences))
     else:
         paths = [Path(file) for file in files]
         if len(paths) != len(spoken):
@@ -276,7 +277,7 @@ def narration_of(
             Spoken(
                 sentence=sentence.id,
                 source=path,
-                content=content_id(path),
+                content=file_sha256(path),
                 span=Span(start, end),
                 heard=Span(begin, close),
                 rest=max(Fraction(0), PAUSE - (close - end) - (start - begin)),
@@ -437,7 +438,7 @@ def _by_recogniser(
     return out
 
 
-def _by_number(folder: Path, sentences: Sequence[Sentence]) -> list[Path]:
+def _by_number(folder: Path, sentences: Sequence[Sentence], count: int) -> list[Path]:
     try:
         names = sorted(path for path in folder.iterdir() if path.suffix.lower() in SOUND_SUFFIXES)
     except OSError as error:
@@ -453,6 +454,12 @@ def _by_number(folder: Path, sentences: Sequence[Sentence]) -> list[Path]:
         raise MontageError(
             f"{folder} holds no sound for sentence{'s' if len(missing) > 1 else ''} "
             f"{', '.join(map(str, missing[:8]))}: name each file by its sentence, as {missing[0]}.wav"
+        )
+    beyond = [numbered[number][0].name for number in sorted(numbered) if not 1 <= number <= count]
+    if beyond:
+        raise MontageError(
+            f"{folder} holds {', '.join(beyond[:8])}, but the script has sentences 1 to {count}: name each "
+            "file by its sentence as it is numbered now, and take the others away"
         )
     for number in wanted:
         if len(numbered[number]) > 1:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from index.speech import SPEECH_RATE, SPEECH_WINDOW, speech_probabilities
 from montage.cache import Cache, key_of
 from montage.metering import read_meter
-from montage.process import Cancel, as_input, run_ffmpeg
+from montage.process import NO_STREAM, Cancel, as_input, run_ffmpeg
 from montage.segments import INDEXED
 from montage.timeline import SAMPLE_RATE, Clip
 from montage.values import FilmError, MontageError
@@ -165,6 +165,8 @@ def whole_sound(
     except FilmError as error:
         if cancel is not None and cancel():
             raise
+        if NO_STREAM in str(error):
+            raise MontageError(f"{path} has no sound: name a sound file, or a film that has some") from error
         raise MontageError(f"{path} cannot be played: {error}; name a sound file that can be") from error
     if not piece.samples:
         raise MontageError(f"{path} holds no sound: name another file")

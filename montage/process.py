@@ -12,10 +12,12 @@ from typing import IO
 from index.base import ffmpeg_path
 from montage.values import FilmError
 
-__all__ = ["Cancel", "as_input", "run_ffmpeg"]
+__all__ = ["NO_STREAM", "Cancel", "as_input", "run_ffmpeg"]
 
 Cancel = Callable[[], bool]
 """Asked several times a second; true stops the work."""
+NO_STREAM = "matches no streams"
+"""What ffmpeg says of a file without the track that was asked for."""
 POLL_SECONDS = 0.1
 """How often a running ffmpeg is looked at."""
 
@@ -32,6 +34,7 @@ def run_ffmpeg(
     data: Iterable[bytes] | None = None,
     cancel: Cancel | None = None,
     level: str = "error",
+    into: IO[bytes] | None = None,
 ) -> tuple[bytes, str]:
     """Run ffmpeg and wait; returns what it wrote to standard output and to standard error.
 
@@ -41,9 +44,11 @@ def run_ffmpeg(
         data: Standard input, written piece by piece as ffmpeg takes it; None for none.
         cancel: Asked while it runs.
         level: ffmpeg's log level.
+        into: An open file that takes standard output in place of what is returned.
 
     Raises:
-        FilmError: if ffmpeg fails or the work is cancelled.
+        FilmError: if ffmpeg fails or the work is cancelled. What goes wrong while ``data`` is made is raised
+            as it is.
     """
     command = [
         ffmpeg_path(),
@@ -57,12 +62,13 @@ def run_ffmpeg(
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL if data is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.PIPE if into is None else into,
         stderr=subprocess.PIPE,
     ) as process:
         feeder: Thread | None = None
+        broken: list[BaseException] = []
         if data is not None and process.stdin is not None:
-            feeder = Thread(target=_feed, args=(process.stdin, data), daemon=True)
+            feeder = Thread(target=_feed, args=(process.stdin, data, broken), daemon=True)
             process.stdin = None  # else communicate() would close it
             feeder.start()
         try:
@@ -78,11 +84,13 @@ def run_ffmpeg(
                 process.kill()
             if feeder is not None:
                 feeder.join()
+    if broken:
+        raise broken[0]
     text = err.decode("utf-8", "replace").strip()
     if process.returncode != 0:
         last = "\n  ".join(text.splitlines()[-6:]) or f"exit code {process.returncode}"
         raise FilmError(f"ffmpeg could not {what}:\n  {last}")
-    return out, text
+    return out or b"", text
 
 
 def _local(arguments: Sequence[str]) -> list[str]:
@@ -95,8 +103,13 @@ def _local(arguments: Sequence[str]) -> list[str]:
     return kept
 
 
-def _feed(pipe: IO[bytes], data: Iterable[bytes]) -> None:
+def _feed(pipe: IO[bytes], data: Iterable[bytes], broken: list[BaseException]) -> None:
     """Write all of the data; an ffmpeg that ends early says why itself."""
     with suppress(BrokenPipeError), pipe:
-        for piece in data:
-            pipe.write(piece)
+        try:
+            for piece in data:
+                pipe.write(piece)
+        except BrokenPipeError:
+            raise
+        except BaseException as error:  # without it, ffmpeg would finish a file that lacks the rest
+            broken.append(error)

@@ -27,7 +27,7 @@ from montage.values import FilmError
 
 __all__ = ["find_framing", "reframed"]
 
-VERSION = 1
+VERSION = 2
 """Part of every key: raise it when the same clip would be framed otherwise."""
 CUT_OFF = 0.04
 """Share of a picture that may be cut off without anybody looking where."""
@@ -233,6 +233,7 @@ def reframed(
                 "content": clip.content,
                 "origin": clip.origin,
                 "span": [clip.span.start, clip.span.end],
+                "end": clip.shot.end if clip.shot is not None else None,
                 "axis": [axis.across, round(axis.window, 4)],
             }
         )
@@ -244,7 +245,7 @@ def reframed(
         try:
             framing = find_framing(clip, aspect)
         except FootageError:
-            framing = Framing()  # rendering says what is wrong with the file
+            return clip  # rendering says what is wrong with the file
         temporary = cache.temporary(".json")
         temporary.write_text(json.dumps([framing.first, framing.last]), encoding="utf-8")
         cache.keep(temporary, key, ".framing.json")

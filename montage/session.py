@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from montage.timeline import Music
     from montage.voiceover import Voiceover
 
-__all__ = ["SETTINGS", "Changes", "Session", "Update", "open_library"]
+__all__ = ["SETTINGS", "Changes", "Session", "Update", "open_library", "recording_state"]
 
 SETTINGS: Mapping[str, Any] = {
     "fps": "25",
@@ -154,7 +155,9 @@ class Session:
         """What holds for one of ``SETTINGS``: asked for, remembered, or by default."""
         asked = self.settings.get(name)
         if asked is not None:
-            return None if asked == "none" else asked
+            if asked == "none":
+                return None
+            return Path(asked) if name in _PATHS else asked
         saved = self.project.setting(name)
         if saved is None:
             return SETTINGS[name]
@@ -237,7 +240,10 @@ class Session:
                 "the script has a recording and a voice: take one back with --narration none or --voice none"
             )
         if recording is not None:
-            asked = (str(recording), tuple((s.id, s.text, s.directives.skip) for s in script.sentences))
+            asked = (
+                recording_state(recording),
+                tuple((s.id, s.text, s.directives.skip) for s in script.sentences),
+            )
             if self._recorded is None or self._recorded[0] != asked:
                 self._recorded = asked, recorded(recording, script, cancel=cancel)
             return self._recorded[1]
@@ -295,7 +301,7 @@ class Session:
             **self.options,
         }
         film = self.film_path()
-        options["codec"] = self._codec(film)
+        options["codec"] = self._codec()
         rendered = render_cut(cut, film, **options)
         changes = _changes(self.project, rendered.cut)
         self.save(rendered.cut)
@@ -324,19 +330,18 @@ class Session:
         """Where the film goes."""
         from montage.formats import suffix_for
 
-        draft = self.options.get("quality") == "draft"
-        codec = self.settings.get("codec") if draft else self.setting("codec")
-        return self.film or self.script.with_suffix(suffix_for(codec))
+        return self.film or self.script.with_suffix(suffix_for(self._codec()))
 
-    def _codec(self, film: Path) -> Any:
-        """The codec asked for, else the remembered one where the film's container holds it."""
-        from montage.formats import CONTAINERS
+    def _codec(self) -> Any:
+        """The codec asked for, else the remembered one, which goes with films of its own suffix only."""
+        from montage.formats import suffix_for
 
-        asked, saved = self.settings.get("codec"), self.setting("codec")
-        if asked is not None or self.options.get("quality") == "draft":
-            return asked
-        held = CONTAINERS.get(film.suffix.lower())
-        return saved if held is not None and saved in held.codecs else None
+        codec = self.setting("codec")
+        if self.settings.get("codec") is not None:
+            return codec
+        if self.options.get("quality") == "draft":
+            return None
+        return codec if self.film is None or self.film.suffix.lower() == suffix_for(codec) else None
 
     def save(self, cut: Cut) -> None:
         """Write the project: the cut, and what was asked for."""
@@ -377,6 +382,17 @@ def open_library(library: Path | None, store: Path | None, near: Path) -> Librar
         )
     names = ", ".join(str(folder) for folder in found)
     raise FootageError(f"several libraries in or below {near} ({names}): name one with --library")
+
+
+def recording_state(recording: Path) -> tuple[object, ...]:
+    """What tells whether a recording, or one of a folder's, is another than before."""
+    files = sorted(recording.iterdir()) if recording.is_dir() else [recording]
+    state: list[object] = []
+    for path in files:
+        with suppress(OSError):
+            found = path.stat()
+            state.append((str(path), found.st_size, found.st_mtime_ns))
+    return tuple(state)
 
 
 def relative(path: Path, base: Path) -> str:

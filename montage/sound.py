@@ -6,6 +6,7 @@ at every join.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -262,15 +263,19 @@ def _lay(timeline: Timeline, stems: _Stems, levels: Levels, path: Path) -> None:
     """Write the film's samples: all stems, each at its level."""
     samples = sample_at(timeline.frames, timeline.fps)
     with path.open("wb") as file:
-        file.truncate(samples * CHANNELS * 4)
+        # A file with holes would kill the process when the disk is full and a hole is written to.
+        size = samples * CHANNELS * 4
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
     out: Sound = np.memmap(path, np.float32, "r+", shape=(samples, CHANNELS))
-    voices = list(voice_strips(timeline, stems.voices))
-    told = narrated(samples, voices)
+    told = narrated(samples, voice_strips(timeline, stems.voices))
     ducking = Ducking(samples, told) if len(told) else None
     source, music = stem_gains(stems.source, stems.song, levels)
     for strip in source_strips(timeline, stems.source, split=levels.split_edits):
         add_strip(out, strip, source, ducking, SOURCE_LU - DUCKED_SOURCE_LU)
-    for strip, gain in voices:
+    for strip, gain in voice_strips(timeline, stems.voices):
         add_strip(out, strip, factor(gain + levels.narration))
     if timeline.music is not None and stems.song is not None:
         ducking = Ducking(samples, np.union1d(told, steps_in(stems.speech)))

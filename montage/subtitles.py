@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from index.base import file_sha256
-from montage.cache import Cache, key_of
+from montage.cache import NOTE, Cache, key_of
 from montage.captions import Cue
 from montage.values import MontageError
 
@@ -20,6 +20,7 @@ __all__ = [
     "CAPTION_FORMATS",
     "ass_text",
     "caption_style",
+    "is_as_written",
     "keep_edited",
     "note_written",
     "read_captions",
@@ -39,9 +40,8 @@ SIDE = 0.05
 
 def _for_srt(line: str) -> str:
     """No tag, no code of SubStation, and no line that looks like a time."""
-    return re.sub(r"\\(?=[nNh])", "\\\\" + JOINER, line.replace("<", "<" + JOINER)).replace(
-        "-->", "--" + JOINER + ">"
-    )
+    line = re.sub(r"([<{])", r"\1" + JOINER, line).replace("-->", "--" + JOINER + ">")
+    return re.sub(r"\\(?=[nNh])", "\\\\" + JOINER, line)
 
 
 def _for_vtt(line: str) -> str:
@@ -186,16 +186,16 @@ def _read(text: str, form: str) -> Sequence[str]:
 
 def note_written(path: Path, store: Cache) -> None:
     """Remember a caption file as it is, so that a change by hand is noticed."""
-    note = store.temporary(".note")
+    note = store.temporary(NOTE)
     note.touch()
-    store.keep(note, _key(path), ".note")
+    store.keep(note, _key(path), NOTE)
 
 
 def keep_edited(paths: Iterable[Path], store: Cache) -> list[Path]:
     """Give caption files that are not as they were written another name; returns these names."""
     kept = []
     for path in paths:
-        if path.exists() and not _as_written(path, store):
+        if path.exists() and not is_as_written(path, store):
             names = (path.with_name(f"{path.stem}.edited{n or ''}{path.suffix}") for n in count())
             free = next(name for name in names if not name.exists())
             os.replace(path, free)
@@ -207,12 +207,13 @@ def remove_obsolete(film: Path, written: Sequence[Path], store: Cache) -> None:
     """Remove the captions of an earlier film of this name; a player would show them with this one."""
     for form in CAPTION_FORMATS:
         path = film.with_suffix(f".{form}")
-        if path not in written and path.exists() and _as_written(path, store):
+        if path not in written and path.exists() and is_as_written(path, store):
             path.unlink()
 
 
-def _as_written(path: Path, store: Cache) -> bool:
-    return store.find(_key(path), ".note") is not None
+def is_as_written(path: Path, store: Cache) -> bool:
+    """Whether a caption file is as montage wrote it."""
+    return store.find(_key(path), NOTE) is not None
 
 
 def _key(path: Path) -> str:

@@ -53,13 +53,27 @@ def watch(
         stop: ends the watch, and a rendering in progress.
         progress: called with (done, total, what) while a film is rendered.
         ready: called once when saves are being noticed.
+
+    Raises:
+        MontageError: if saves cannot be noticed, for example because the preset's folder is not there.
     """
     saved = threading.Event()
     listening = threading.Event()
-    watcher = threading.Thread(target=_listen, args=(session, saved, listening, stop), daemon=True)
+    broken: list[Exception] = []
+
+    def listen() -> None:
+        try:
+            _listen(session, saved, listening, stop)
+        except Exception as error:  # told by the caller's thread, which must not wait for ever
+            broken.append(error)
+        finally:
+            listening.set()
+            saved.set()
+
+    watcher = threading.Thread(target=listen, daemon=True)
     watcher.start()
     listening.wait()
-    if ready is not None:
+    if ready is not None and not broken:
         ready()
     seen = b""
     saved.set()
@@ -67,6 +81,9 @@ def watch(
         while not stop.is_set():
             if not saved.wait(POLL_SECONDS):
                 continue
+            if broken:
+                folders = ", ".join(str(path.parent) for path in _files(session))
+                raise MontageError(f"saves in {folders} cannot be noticed: {broken[0]}") from broken[0]
             saved.clear()
             now = _digest(_files(session))
             if now == seen:
@@ -137,4 +154,3 @@ def _listen(
         listening.set()
         if found:
             saved.set()
-    listening.set()

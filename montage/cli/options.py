@@ -225,8 +225,9 @@ def render_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--codec",
-                type=click.Choice(["h264", "h265", "av1", "vp9", "prores", "dnxhr"]),
-                help="Of the picture. [default: by the film's name: .mp4 H.264, .mov ProRes, .webm VP9]",
+                type=click.Choice(["h264", "h265", "av1", "vp9", "prores", "dnxhr", "none"]),
+                help="Of the picture; remembered until none. [default: by the film's name: .mp4 H.264, "
+                ".mov ProRes, .webm VP9]",
             ),
             click.option(
                 "--encoder-video",

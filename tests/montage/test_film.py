@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -375,6 +377,38 @@ def test_captions_that_were_changed_by_hand_are_kept(counter: Path, tmp_path: Pa
     assert not (tmp_path / "film.ass").exists()
 
 
+def test_films_of_one_name_share_their_captions(counter: Path, tmp_path: Path) -> None:
+    clips = row_of([(counter, 25, "0"), (counter, 25, "2")])
+    plan = replace(clips, captions=(Caption(start=25, frames=25, text="Counts on.", language="en"),))
+    film_of(plan, tmp_path, captions=("srt", "vtt"))
+    second = render_timeline(plan, tmp_path / "film.webm", size=SIZE, cache=tmp_path / "cache")
+    assert second.captions == (tmp_path / "film.srt",)
+    assert (tmp_path / "film.vtt").is_file()
+    assert (tmp_path / "film.mp4").is_file()
+    # Where no film of ours is, captions that are not ours stay.
+    (tmp_path / "other.srt").write_text("mine", encoding="utf-8")
+    with pytest.raises(MontageError, match=r"other\.srt is there without a film of ours"):
+        render_timeline(plan, tmp_path / "other.webm", size=SIZE, cache=tmp_path / "cache")
+
+
+def test_a_film_does_not_replace_what_it_is_made_from(counter: Path, tmp_path: Path) -> None:
+    film = film_of(row_of([(counter, 25, "0")]), tmp_path)
+    before = film.path.read_bytes()
+    with pytest.raises(MontageError, match="itself part of what the film is made from"):
+        film_of(row_of([(film.path, 20, "0")]), tmp_path)
+    assert film.path.read_bytes() == before
+
+
+def test_a_full_disk_is_one_message(counter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(FilmError, match=r"cannot make .*film\.mp4: No space left on device; make room"):
+        film_of(row_of([(counter, 25, "0")]), tmp_path)
+    assert not list((tmp_path / "cache").glob(".tmp*"))
+
+
 def test_a_failed_render_leaves_the_old_film_and_no_temporary_files(counter: Path, tmp_path: Path) -> None:
     good = film_of(row_of([(counter, 25, "0")]), tmp_path)
     before = good.path.read_bytes()
@@ -409,7 +443,7 @@ def test_progress_counts_every_clip(counter: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"size": (161, 90)}, "even"), ({"size": (8, 8)}, "16"), ({"fit": "stretch"}, "stretch")],
+    [({"size": (161, 90)}, "even"), ({"size": (16, 16)}, "64"), ({"fit": "stretch"}, "stretch")],
 )
 def test_impossible_films_are_refused(
     counter: Path, change: dict[str, object], message: str, tmp_path: Path
@@ -427,7 +461,7 @@ def test_a_vanished_source_is_named(counter: Path, tmp_path: Path) -> None:
         film_of(timeline([gone]), tmp_path)
 
 
-def test_odd_names_are_files(counter: Path, tmp_path: Path) -> None:
+def test_odd_names_are_files(counter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plans = []
     for n, name in enumerate(["-y.mp4", "it's 100%d: [a],b;c.mp4", "line\nbreak.mp4", "海边.mp4"]):
         path = tmp_path / name
@@ -436,6 +470,10 @@ def test_odd_names_are_files(counter: Path, tmp_path: Path) -> None:
     output = tmp_path / "-film 'x' 100%.mp4"
     film = render_timeline(timeline(plans), output, size=SIZE, cache=tmp_path / "ca'che%d")
     assert read_numbers(luma(film.path)) == [25 * n + k for n in range(4) for k in range(10)]
+    # A name that looks like an address, in the folder where the program runs.
+    monkeypatch.chdir(tmp_path)
+    film = render_timeline(timeline(plans[:1]), "http:film.mp4", size=SIZE, cache=Path("ca'che%d"))
+    assert (tmp_path / "http:film.mp4").is_file()
 
 
 def test_thirty_joins_do_not_drift(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
 import subprocess
 from dataclasses import replace
@@ -364,7 +366,8 @@ def test_music_is_faded_at_both_ends_and_a_drone_is_cross_faded(lab: Path, tmp_p
     plan = row_of([(lab / "mute.mp4", 500, "0")])
     rng = np.random.default_rng(2)
     drone = write_sound(tmp_path / "drone.wav", 0.1 * rng.standard_normal(7 * SAMPLE_RATE))
-    for music in (music_of(lab / "music.wav", 30), music_of(drone, 7)):
+    short = write_sound(tmp_path / "short.wav", 0.1 * rng.standard_normal(2 * SAMPLE_RATE))
+    for music in (music_of(lab / "music.wav", 30), music_of(drone, 7), music_of(short, 2)):
         _, sound = mixed(with_sound(plan, music=music), tmp_path)
         assert len(sound) == 20 * SAMPLE_RATE
         levels = 20 * np.log10(1e-9 + np.sqrt((sound[:, 0].reshape(-1, 9600) ** 2).mean(axis=1)))  # 0.2 s
@@ -373,6 +376,20 @@ def test_music_is_faded_at_both_ends_and_a_drone_is_cross_faded(lab: Path, tmp_p
         assert levels[-1] < np.median(levels) - 25
         assert (np.diff(levels[86:]) < 0).all()
         assert np.abs(sound[0]).max() < 1e-3 > np.abs(sound[-1]).max()
+
+
+def test_a_film_of_many_clips_opens_few_files(lab: Path, tmp_path: Path) -> None:
+    clips = [(lab / "source.mov", 3, f"{n % 90 / 10 + 0.1}") for n in range(90)]
+    voices = [spoken(lab / "voice.wav", 3 * n, n / 10, n / 10 + 0.1) for n in range(90)]
+    plan = with_sound(row_of(clips), *voices)
+    mixed(plan, tmp_path)
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 40, allowed[1]))
+    try:
+        _, sound = mixed(plan, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+    assert len(sound) == 270 * SAMPLE_RATE // 25
 
 
 def test_silence_stays_silence(lab: Path, tmp_path: Path) -> None:

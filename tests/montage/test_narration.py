@@ -221,6 +221,10 @@ def test_one_file_a_sentence(tmp_path: Path) -> None:
         assert spoken.seconds - spoken.span.seconds == pytest.approx(0.35, abs=0.03)
     listed = [folder / "1.wav", folder / "03 second take.wav", folder / "4.wav"]
     assert narration_of(listed, script).spoken == narration.spoken
+    (folder / "5.wav").write_bytes((folder / "4.wav").read_bytes())
+    with pytest.raises(MontageError, match=r"holds 5\.wav, but the script has sentences 1 to 4"):
+        narration_of(folder, script)
+    (folder / "5.wav").unlink()
     with pytest.raises(MontageError, match="2 narration files were named for 3"):
         narration_of(listed[:2], script)
     write_wav(folder / "4 again.wav", espeak(texts[3]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def test_no_input_calls_an_address(before: list[str], tmp_path: Path) -> None:
                 run_ffmpeg([*before, *last], what="look")
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+def test_what_breaks_while_data_is_made_is_told() -> None:
+    def data() -> Iterator[bytes]:
+        yield bytes(4800)
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        run_ffmpeg(["-f", "f32le", "-i", "pipe:0", "-f", "null", "-"], what="encode", data=data())
 
 
 def test_every_file_is_opened_by_what_keeps_to_local_files() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from filmlab import make
 
 import montage
-from montage.session import Session
+from montage.session import Session, recording_state
 
 TEXT = """A dog runs along the beach.
 Coffee is poured into a cup.
@@ -72,6 +74,34 @@ def test_a_film_is_named_by_its_codec(story: Path) -> None:
     assert drafting.film_path().name == "story.mp4"
 
 
+def test_a_remembered_codec_goes_with_films_of_its_suffix_until_none(story: Path, sample_index: Path) -> None:
+    first = session(story, sample_index, settings={"size": SIZE, "codec": "h265"})
+    first.save(first.plan())
+
+    def codec(name: str | None, **settings: str) -> str:
+        work = Session(story, film=None if name is None else story.with_name(name), settings=settings)
+        with av.open(str(work.update().film.path)) as film:
+            return str(film.streams.video[0].codec_context.name)
+
+    assert codec(None) == "hevc"
+    assert codec("other.mp4") == "hevc"
+    assert codec("other.mov") == "prores"
+    assert codec(None, codec="none") == "h264"
+    assert codec(None) == "h264"
+
+
+def test_a_recording_made_again_is_heard_again(story: Path, tmp_path: Path) -> None:
+    takes = tmp_path / "takes"
+    takes.mkdir()
+    (takes / "1.wav").write_bytes(b"one")
+    before = recording_state(takes)
+    assert recording_state(takes) == before
+    os.utime(takes / "1.wav", ns=(1, 1))
+    assert recording_state(takes) != before
+    (takes / "1.wav").unlink()
+    assert recording_state(takes) == ()
+
+
 def test_unknown_settings_are_named(story: Path) -> None:
     with pytest.raises(montage.MontageError, match=r"unknown setting speed: there are .*preset"):
         Session(story, settings={"speed": 2})
@@ -95,9 +125,14 @@ def test_pictures_follow_the_voice_and_then_its_recording(story: Path, sample_in
     with pytest.raises(montage.MontageError, match="a recording and a voice"):
         session(story, sample_index, settings={"size": SIZE, "narration": film.path}).plan()
 
-    read = session(
-        story, sample_index, settings={"size": SIZE, "voice": "none", "narration": film.path}
-    ).plan()
+    again = session(
+        story, sample_index, settings={"size": SIZE, "voice": "none", "narration": str(film.path)}
+    )
+    with pytest.raises(
+        montage.MontageError, match=r"story\.mp4 is itself part of what the film is made from"
+    ):
+        again.update()
+    read = again.plan()
     assert read.voice is not None
     assert read.voice.doubtful == ()
     for name, start in starts.items():

@@ -15,6 +15,7 @@ from montage.values import MontageError
 CUES = (Cue(start=0, end=1500, lines=("one", "two")), Cue(start=3_723_000, end=3_724_000, lines=("x",)))
 TRICKY = (
     "{\\\\b1}bold{\\\\b0} {comment}",
+    "{\\\\an8}above",
     "<i>slanted</i> & <b>",
     "C:\\\\new\\\\home\\\\Name",
     "00:00 --> 00:01",
@@ -50,6 +51,7 @@ def test_codes_in_a_sentence_are_text(form: str, tmp_path: Path) -> None:
     written = path.read_text(encoding="utf-8")
     if form == "srt":
         assert "<i>" not in written
+        assert "{\\an8}" not in written
     if form == "vtt":
         assert "<" not in written.replace("-->", "")
     if form == "ass":

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from montage.session import Session, Update
+from montage.values import MontageError
 from montage.watching import Watched, watch
 from tests.conftest import REPOSITORY
 
@@ -101,6 +102,16 @@ def test_a_watch_follows_the_script_through_saves_of_every_kind(
     assert fourth is not None
     assert fourth.changes.changed == (2,)
     assert seen.told.empty()
+
+
+def test_a_folder_that_cannot_be_watched_is_named(tmp_path: Path, sample_index: Path) -> None:
+    script = tmp_path / "story.txt"
+    script.write_text(TEXT, encoding="utf-8")
+    settings = {"preset": str(tmp_path / "nowhere" / "my.toml")}
+    told: list[Watched] = []
+    with pytest.raises(MontageError, match=r"saves in .*nowhere cannot be noticed"):
+        watch(Session(script, library=sample_index, settings=settings), told.append, threading.Event())
+    assert told == []
 
 
 def test_a_script_read_in_the_middle_of_a_save_is_read_again(
