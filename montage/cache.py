@@ -17,7 +17,7 @@ from pathlib import Path
 
 from montage.values import MontageError
 
-__all__ = ["NOTE", "Cache", "key_of"]
+__all__ = ["NOTE", "Cache", "key_of", "remove_stale"]
 
 LIMIT = 5 * 2**30
 """Bytes that the folder may hold by default."""
@@ -32,6 +32,15 @@ _numbers = itertools.count()
 def key_of(parts: Mapping[str, object]) -> str:
     """SHA-256 (64 hex digits) of named values; equal values give equal keys on every machine."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def remove_stale(folder: Path, prefix: str) -> None:
+    """Remove temporary files that a killed process left."""
+    for path in folder.iterdir():
+        if path.name.startswith(prefix):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                    path.unlink()
 
 
 class Cache:
@@ -82,17 +91,12 @@ class Cache:
             keep: Keys that stay whatever their age: those of the film just made.
         """
         kept = set(keep)
-        now = time.time()
+        remove_stale(self.folder, _TEMPORARY)
         found: list[tuple[float, int, Path]] = []
         for path in self.folder.iterdir():
             with suppress(OSError):
                 status = path.stat()
-                if path.suffix == NOTE:
-                    continue
-                if path.name.startswith(_TEMPORARY):
-                    if now - status.st_mtime > STALE_SECONDS:
-                        path.unlink()
-                elif path.is_file():
+                if path.suffix != NOTE and not path.name.startswith(_TEMPORARY) and path.is_file():
                     found.append((status.st_atime, status.st_size, path))
         total = sum(size for _, size, _ in found)
         removed = 0

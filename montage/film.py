@@ -15,7 +15,7 @@ from pathlib import Path
 
 from index.base import is_film, open_local
 from montage.burning import with_burnt_captions
-from montage.cache import LIMIT, Cache
+from montage.cache import LIMIT, Cache, remove_stale
 from montage.captions import cues_of
 from montage.checks import Check, check_captions, check_film, check_sound
 from montage.formats import (
@@ -164,6 +164,7 @@ def render_timeline(
     mix: Mix | None = None
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(output.parent, f".{output.stem}.tmp-")
         parts, mix, checks = _render(
             timeline, form, container, levels, store, progress, cancel, workers, seconds
         )

@@ -23,7 +23,6 @@ __all__ = [
     "TOLERANCE_LU",
     "Levelled",
     "Loudness",
-    "loudness_check",
     "measure_loudness",
     "true_peaks",
 ]
@@ -130,18 +129,6 @@ def _measure(path: Path, peak: str, raw: bool, cancel: Cancel | None) -> tuple[f
     return read_meter(said)
 
 
-def loudness_check(path: Path, target: float = TARGET_LUFS, *, cancel: Cancel | None = None) -> Loudness:
-    """How loud a finished film or sound file is, against a target: see ``Loudness.on_target``.
-
-    Raises:
-        FilmError: if it cannot be measured.
-    """
-    lufs, peak = measure_loudness(path, cancel=cancel)
-    if lufs <= NOTHING_LUFS:
-        return Loudness(lufs=None, peak=None, target=target)
-    return Loudness(lufs=lufs, peak=peak, target=target)
-
-
 def _between() -> NDArray[np.float32]:
     """(BLOCK + 2 * _HALF - 1, 3 * BLOCK): from the samples of a block and around it to those a quarter, a
     half and three quarters of a sample after each (BS.1770, annex 2: peaks at four times the rate)."""
@@ -211,7 +198,7 @@ class Levelled:
     """
 
     def __init__(self, mixed: Path, result: Path, target: float, cancel: Cancel | None = None) -> None:
-        self._result, self._path = result, mixed
+        self._result = result
         self._sound = np.memmap(mixed, np.float32, "r").reshape(-1, CHANNELS)
         self._target, self._cancel = target, cancel
         # The limiter needs no peaks here, and true peaks are quicker found by looking at loud blocks only.

@@ -23,7 +23,6 @@ __all__ = [
     "is_as_written",
     "keep_edited",
     "note_written",
-    "read_captions",
     "remove_obsolete",
     "write_captions",
 ]
@@ -145,43 +144,6 @@ def ass_text(cues: Iterable[tuple[Cue, str]], size: tuple[int, int]) -> str:
         text = "\\N".join(_for_ass(line) for line in cue.lines)
         file.append(pysubs2.SSAEvent(start=cue.start, end=cue.end, text=text, style=font))
     return str(file.to_string("ass"))
-
-
-def read_captions(path: Path) -> tuple[Cue, ...]:
-    """The cues of a caption file, as text without its codes.
-
-    Raises:
-        MontageError: if it cannot be read or holds no cues.
-    """
-    import pysubs2
-
-    form = path.suffix.removeprefix(".").lower()
-    if form not in CAPTION_FORMATS:
-        raise MontageError(f"captions are read from {', '.join(CAPTION_FORMATS)}, got {path.name!r}")
-    options = {} if form == "ass" else {"keep_html_tags": True}
-    try:
-        file = pysubs2.load(str(path), encoding="utf-8-sig", format_=form, **options)
-        cues = tuple(
-            Cue(start=event.start, end=event.end, lines=tuple(_read(event.text, form)))
-            for event in file
-            if not event.is_comment
-        )
-    except OSError as error:
-        raise MontageError(f"cannot read the captions {path}: {error.strerror}") from error
-    except (pysubs2.exceptions.Pysubs2Error, ValueError) as error:
-        raise MontageError(f"the captions {path} are damaged: {error}") from error
-    if not cues:
-        raise MontageError(f"{path} holds no captions: check that it is a file of that kind")
-    return cues
-
-
-def _read(text: str, form: str) -> Sequence[str]:
-    lines = text.split("\\N")
-    if form == "vtt":
-        lines = [line.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") for line in lines]
-    if form == "ass":
-        lines = [line.replace("\\{", "{").replace("\\}", "}") for line in lines]
-    return [line.replace(JOINER, "") for line in lines]
 
 
 def note_written(path: Path, store: Cache) -> None:

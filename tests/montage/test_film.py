@@ -419,6 +419,19 @@ def test_a_failed_render_leaves_the_old_film_and_no_temporary_files(counter: Pat
     assert not list((tmp_path / "cache").glob(".tmp*"))
 
 
+def test_what_a_killed_run_left_is_removed_later(counter: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    left = [tmp_path / ".film.tmp-1.mp4", tmp_path / "cache" / ".tmp-1-0.mp4"]
+    running = [tmp_path / ".film.tmp-2.mp4", tmp_path / "cache" / ".tmp-2-0.mp4"]
+    for path in (*left, *running):
+        path.write_bytes(b"part")
+    for path in left:
+        os.utime(path, (1, 1))
+    film_of(row_of([(counter, 25, "0")]), tmp_path)
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in running)
+
+
 def test_cancelling_stops_soon(counter: Path, tmp_path: Path) -> None:
     asked: list[int] = []
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from captionlab import read_captions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from montage.captions import Cue
-from montage.subtitles import CAPTION_FORMATS, read_captions, write_captions
+from montage.subtitles import CAPTION_FORMATS, write_captions
 from montage.values import MontageError
 
 CUES = (Cue(start=0, end=1500, lines=("one", "two")), Cue(start=3_723_000, end=3_724_000, lines=("x",)))
@@ -77,14 +78,8 @@ def test_any_text_survives_a_round_trip(texts: list[list[str]], form: str) -> No
         assert read_captions(path) == cues
 
 
-def test_what_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(MontageError, match="srt, vtt, ass"):
         write_captions(CUES, tmp_path / "a.txt")
-    with pytest.raises(MontageError, match="cannot read"):
-        read_captions(tmp_path / "none.srt")
-    (tmp_path / "empty.srt").write_text("nothing here", encoding="utf-8")
-    with pytest.raises(MontageError, match="no captions"):
-        read_captions(tmp_path / "empty.srt")
-    (tmp_path / "back.srt").write_text("1\n00:00:02,000 --> 00:00:01,500\nwords\n", encoding="utf-8")
-    with pytest.raises(MontageError, match="start < end"):
-        read_captions(tmp_path / "back.srt")
+    with pytest.raises(MontageError, match="cannot write"):
+        write_captions(CUES, tmp_path / "nowhere" / "a.srt")
