@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from index.base import Span
 
-__all__ = ["LoudnessMeter"]
+__all__ = ["K_WEIGHTING", "LoudnessMeter", "gated_loudness"]
 
 _RATE = 48000
 _BLOCK = _RATE // 10
@@ -23,9 +23,11 @@ _SLOWEST, _FASTEST = 4_000, 768_000
 _HOLE = 600
 """Seconds without sound that are taken as silence: more is a damaged timestamp."""
 
-# K-weighting at 48 kHz, BS.1770-4 annex 1: a high shelf, then a high pass.
-_SHELF = (1.53512485958697, -2.69169618940638, 1.19839281085285, 1.0, -1.69065929318241, 0.73248077421585)
-_PASS = (1.0, -2.0, 1.0, 1.0, -1.99004745483398, 0.99007225036621)
+K_WEIGHTING = (
+    (1.53512485958697, -2.69169618940638, 1.19839281085285, 1.0, -1.69065929318241, 0.73248077421585),
+    (1.0, -2.0, 1.0, 1.0, -1.99004745483398, 0.99007225036621),
+)
+"""Second-order sections at 48 kHz (BS.1770-4, annex 1): a high shelf, then a high pass."""
 
 
 class LoudnessMeter:
@@ -93,7 +95,7 @@ class LoudnessMeter:
         samples = np.concatenate(self._waiting, axis=1, dtype=np.float64)
         self._waiting.clear()
         self._waits = 0
-        sections = np.array([_SHELF, _PASS])
+        sections = np.array(K_WEIGHTING)
         if self._state is None:
             self._state = np.zeros((2, 2, 2))
         weighted, self._state = sosfilt(sections, np.nan_to_num(samples), axis=1, zi=self._state)
@@ -112,17 +114,22 @@ class LoudnessMeter:
         first = max(0, math.floor((span.start - self._start) * 10))
         last = math.ceil((span.end - self._start) * 10)
         powers = np.array(self._powers[first:last])
-        if not len(powers):
-            return None
-        if len(powers) >= 4:
-            powers = np.convolve(powers, np.full(4, 0.25), mode="valid")
-        levels = _lufs(powers)
-        loud = powers[levels > _ABSOLUTE_GATE]
-        if not len(loud):
-            return _ABSOLUTE_GATE
-        gate = float(_lufs(loud.mean())) + _RELATIVE_GATE
-        kept = loud[_lufs(loud) > gate]
-        return max(_ABSOLUTE_GATE, round(float(_lufs(kept.mean())), 3))
+        return round(gated_loudness(powers), 3) if len(powers) else None
+
+
+def gated_loudness(powers: NDArray[np.float64]) -> float:
+    """Integrated loudness in LUFS, -70 for silence.
+
+    Args:
+        powers: (n,) for each tenth of a second the mean squares of the K-weighted channels, added up.
+    """
+    if len(powers) >= 4:
+        powers = np.convolve(powers, np.full(4, 0.25), mode="valid")
+    loud = powers[_lufs(powers) > _ABSOLUTE_GATE]
+    if not len(loud):
+        return _ABSOLUTE_GATE
+    gate = float(_lufs(loud.mean())) + _RELATIVE_GATE
+    return max(_ABSOLUTE_GATE, float(_lufs(loud[_lufs(loud) > gate].mean())))
 
 
 def _lufs(power: Any) -> Any:

@@ -1,7 +1,7 @@
 """Setting a film to one loudness (EBU R 128), with its true peaks held back.
 
 Loudness is measured, then changed by one gain for the whole film; only where that would lift true peaks
-above the ceiling are they held back, and the result is measured again.
+above the ceiling are they held back, and the gain makes up for what that takes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from montage.metering import read_meter
-from montage.pieces import CHANNELS, NOTHING_LUFS, RAW
-from montage.process import Cancel, as_input, run_ffmpeg
-from montage.timeline import SAMPLE_RATE
+from index.loudness import K_WEIGHTING, gated_loudness
+from montage.peaks import BLOCK, true_peaks
+from montage.pieces import CHANNELS, NOTHING_LUFS
 
 __all__ = [
     "PEAK_DBTP",
@@ -23,8 +22,7 @@ __all__ = [
     "TOLERANCE_LU",
     "Levelled",
     "Loudness",
-    "measure_loudness",
-    "true_peaks",
+    "weighted_power",
 ]
 
 TARGET_LUFS = -14.0
@@ -41,18 +39,16 @@ MOST_GAIN_DB = 24.0
 """Quieter sound is noise: it is not raised by more than this."""
 MOST_PUSH_DB = 12.0
 """Peaks are not held back by more than about this to make the rest louder."""
-CLOSE_LU = 0.2
-"""How near the target the search for the right gain ends; gains are in quarters of a decibel."""
-BLOCK = SAMPLE_RATE // 1000
-"""Samples in a block of the limiter: 1 ms."""
+MOST_STEPS = 12
+"""How often a better gain is looked for; gains are in quarters of a decibel."""
 LOOK_AHEAD = 5
 """Blocks over which the limiter goes down before a peak."""
 RELEASE_DB = 0.05
 """dB by which it comes up again in each block: 6 dB in 120 ms."""
-_HALF = 12
-"""Samples on either side that the interpolation between samples looks at."""
 _CHUNK = 1000
 """Blocks handled at a time."""
+_TENTH = 100
+"""Blocks of a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,73 +96,6 @@ class Loudness:
         return f"{self.lufs:.1f} LUFS, true peak {self.peak:.1f} dBTP, for {self.target:g} LUFS"
 
 
-def measure_loudness(path: Path, *, raw: bool = False, cancel: Cancel | None = None) -> tuple[float, float]:
-    """(integrated loudness in LUFS, true peak in dBTP) of a file's sound, by ITU-R BS.1770.
-
-    Silence gives -70 and minus infinity.
-
-    Args:
-        path: A film or sound file.
-        raw: Whether it holds a film's samples without a container.
-        cancel: Asked while ffmpeg runs.
-
-    Raises:
-        FilmError: if it cannot be measured.
-    """
-    return _measure(path, "true", raw, cancel)
-
-
-def _measure(path: Path, peak: str, raw: bool, cancel: Cancel | None) -> tuple[float, float]:
-    _, said = run_ffmpeg(
-        [
-            *(RAW if raw else ()), "-i", as_input(path), "-map", "0:a:0",
-            "-af", f"ebur128=peak={peak}:framelog=quiet", "-f", "null", "-",
-        ],
-        what=f"measure the loudness of {path.name}",
-        cancel=cancel,
-        level="info",
-    )  # fmt: skip
-    return read_meter(said)
-
-
-def _between() -> NDArray[np.float32]:
-    """(BLOCK + 2 * _HALF - 1, 3 * BLOCK): from the samples of a block and around it to those a quarter, a
-    half and three quarters of a sample after each (BS.1770, annex 2: peaks at four times the rate)."""
-    matrix = np.zeros((BLOCK + 2 * _HALF - 1, 3 * BLOCK))
-    taps = np.arange(1 - _HALF, _HALF + 1)
-    for phase in range(3):
-        apart = taps - (phase + 1) / 4
-        kernel = np.sinc(apart) * np.cos(np.pi * apart / (2 * _HALF + 1)) ** 2
-        for sample in range(BLOCK):
-            matrix[sample : sample + 2 * _HALF, phase * BLOCK + sample] = kernel
-    return matrix.astype(np.float32)
-
-
-def true_peaks(sound: NDArray[np.float32], hot: float) -> NDArray[np.float32]:
-    """Peak of each block of 1 ms, of both channels; ``sound`` is (samples, 2).
-
-    Between samples it is looked at only in blocks with samples of at least ``hot``.
-    """
-    samples = len(sound)
-    peaks = np.zeros(-(-samples // BLOCK), np.float32)
-    matrix = _between()
-    places = np.arange(matrix.shape[0]) + 1 - _HALF
-    for first in range(0, len(peaks), _CHUNK):
-        start, end = first * BLOCK, min(samples, (first + _CHUNK) * BLOCK)
-        chunk = np.ascontiguousarray(sound[start:end])
-        whole = (end - start) // BLOCK
-        blocks = chunk[: whole * BLOCK].reshape(whole, BLOCK * CHANNELS)
-        peaks[first : first + whole] = np.maximum(blocks.max(axis=1), -blocks.min(axis=1))
-        if whole * BLOCK < end - start:
-            peaks[first + whole] = np.abs(chunk[whole * BLOCK :]).max()
-        loud = first + np.flatnonzero(peaks[first : first + _CHUNK] >= hot)
-        if len(loud):
-            around = sound[np.clip(loud[:, None] * BLOCK + places, 0, samples - 1)]
-            for channel in range(CHANNELS):
-                np.maximum.at(peaks, loud, np.abs(around[:, :, channel] @ matrix).max(axis=1))
-    return peaks
-
-
 def _held_back(peaks: NDArray[np.float32], gain: float, ceiling: float) -> NDArray[np.float64]:
     """dB by which each block is lowered so that no peak, after ``gain`` dB, is above ``ceiling`` dB.
 
@@ -188,6 +117,27 @@ def _held_back(peaks: NDArray[np.float32], gain: float, ceiling: float) -> NDArr
     return np.asarray(smooth, dtype=np.float64)
 
 
+def weighted_power(sound: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
+    """((n,) squares of both K-weighted channels, added up in each whole block of 1 ms; highest sample).
+
+    Args:
+        sound: (samples, 2) at 48 kHz.
+    """
+    from scipy.signal import sosfilt
+
+    sections, state = np.array(K_WEIGHTING), np.zeros((len(K_WEIGHTING), CHANNELS, 2))
+    power = np.zeros(len(sound) // BLOCK)
+    highest = 0.0
+    for first in range(0, -(-len(sound) // BLOCK), _CHUNK):
+        chunk = np.ascontiguousarray(sound[first * BLOCK : (first + _CHUNK) * BLOCK].T, np.float64)
+        highest = max(highest, float(chunk.max()), -float(chunk.min()))
+        weighted, state = sosfilt(sections, chunk, axis=1, zi=state)
+        whole = weighted.shape[1] // BLOCK
+        blocks = weighted[:, : whole * BLOCK].reshape(CHANNELS, whole, BLOCK)
+        power[first : first + whole] = np.einsum("cbi,cbi->b", blocks, blocks)
+    return power, highest
+
+
 class Levelled:
     """A mix and its copy at the target loudness.
 
@@ -197,23 +147,22 @@ class Levelled:
         target: LUFS.
     """
 
-    def __init__(self, mixed: Path, result: Path, target: float, cancel: Cancel | None = None) -> None:
-        self._result = result
+    def __init__(self, mixed: Path, result: Path, target: float) -> None:
+        self._result, self._target = result, target
         self._sound = np.memmap(mixed, np.float32, "r").reshape(-1, CHANNELS)
-        self._target, self._cancel = target, cancel
-        # The limiter needs no peaks here, and true peaks are quicker found by looking at loud blocks only.
-        self._before, highest = _measure(mixed, "sample", True, cancel)
+        self._power, highest = weighted_power(self._sound)
+        self._before = self._loudness(0.0)
         self.silent = self._before <= NOTHING_LUFS
         # In quarters of a decibel: a small change of the film then leaves the rest of its samples alone.
         self._gain = min(round(4 * (target - self._before)) / 4, MOST_GAIN_DB)
         self.aim = min(target, self._before + MOST_GAIN_DB)
         """LUFS that it is to have: the target, or less for what would only be noise."""
         self._peaks = np.zeros(0, np.float32)
-        self._power: NDArray[np.float64] | None = None
         if not self.silent:
             # 3 dB is more than what lies between the samples of real sound.
-            lowest = min(highest, PEAK_DBTP - HEADROOM_DB - self._gain - MOST_PUSH_DB) - 3
-            self._peaks = true_peaks(self._sound, max(10 ** (lowest / 20), 1e-6))
+            ceiling = 10 ** ((PEAK_DBTP - HEADROOM_DB - self._gain - MOST_PUSH_DB) / 20)
+            hot = min(highest, ceiling) * 10 ** (-3 / 20)
+            self._peaks = true_peaks(self._sound, max(hot, 1e-6))
 
     def level(self, ceiling: float = PEAK_DBTP - HEADROOM_DB, more: float = 0.0) -> Loudness:
         """Write the copy; returns what was reached.
@@ -223,9 +172,6 @@ class Levelled:
         Args:
             ceiling: Highest true peak, dBTP.
             more: LU above the target, for what coding takes away.
-
-        Raises:
-            FilmError: if it cannot be measured.
         """
         if self.silent:
             self._write(0.0, None)
@@ -234,36 +180,28 @@ class Levelled:
         gain = self._gain + more
         wanted = self._before + gain
         if highest + gain <= ceiling:
-            # One gain for all samples moves the loudness by exactly that gain: no need to measure again.
             self._write(gain, None)
             return Loudness(lufs=wanted, peak=highest + gain, gain=gain, target=self._target)
-        push, off = gain, 0.0
-        for _ in range(3):
+        push = gain
+        for _ in range(MOST_STEPS):
             lowered = _held_back(self._peaks, push, ceiling)
-            for _ in range(6):
-                # What the limiter takes is told from the blocks that it lowers, without writing them.
-                lost = wanted - (self._before + push + self._lost(lowered) + off)
-                step = min(round(4 * lost) / 4, gain + MOST_PUSH_DB - push)
-                if abs(lost) <= CLOSE_LU or step == 0:
-                    break
-                push += step
-                lowered = _held_back(self._peaks, push, ceiling)
-            self._write(push, lowered)
-            lufs, peak = _measure(self._result, "sample", True, self._cancel)
-            off += lufs - (self._before + push + self._lost(lowered) + off)
-            if abs(wanted - lufs) <= CLOSE_LU or push >= gain + MOST_PUSH_DB:
+            lufs = self._loudness(push, lowered)
+            step = min(round(4 * (wanted - lufs)) / 4, gain + MOST_PUSH_DB - push)
+            if step == 0:
                 break
-        return Loudness(lufs=lufs, peak=max(peak, ceiling), gain=gain, limited=True, target=self._target)
+            push += step
+        self._write(push, lowered)
+        return Loudness(lufs=lufs, peak=ceiling, gain=gain, limited=True, target=self._target)
 
-    def _lost(self, lowered: NDArray[np.float64]) -> float:
-        """LU that lowering blocks by so many dB takes, about: what counts is the power of the loud ones."""
-        if self._power is None:
-            whole = len(self._sound) // BLOCK
-            blocks = self._sound[: whole * BLOCK].reshape(whole, BLOCK * CHANNELS)
-            self._power = np.asarray(np.einsum("ij,ij->i", blocks, blocks), np.float64)
-        power = self._power
-        left = power * 10 ** (lowered[: len(power)] / 10)
-        return 10 * float(np.log10(max(left.sum(), 1e-12) / max(power.sum(), 1e-12)))
+    def _loudness(self, gain: float, lowered: NDArray[np.float64] | None = None) -> float:
+        """LUFS with so many dB, and so many less in each block.
+
+        What lowers blocks moves slowly against the K-weighting, so that it may come after it.
+        """
+        power = self._power if lowered is None else self._power * 10 ** (lowered[: len(self._power)] / 10)
+        tenths = len(power) // _TENTH
+        parts = power[: tenths * _TENTH].reshape(tenths, _TENTH).sum(axis=1) / (_TENTH * BLOCK)
+        return gated_loudness(parts * 10 ** (gain / 10))
 
     def _write(self, gain: float, lowered: NDArray[np.float64] | None) -> None:
         sound, scale = self._sound, np.float32(10 ** (gain / 20))

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from montage.peaks import true_peaks
 from montage.process import Cancel, as_input, run_ffmpeg
 from montage.timeline import SAMPLE_RATE
 from montage.values import FilmError
@@ -67,7 +68,7 @@ def hear_sound(
         _, log = run_ffmpeg(
             [
                 "-i", as_input(path), "-map", "0:a:0",
-                *(("-af", "ebur128=peak=true:framelog=quiet") if known is None else ()),
+                *(("-af", "ebur128=framelog=quiet") if known is None else ()),
                 "-f", "f32le", "-ac", "2", "-ar", str(SAMPLE_RATE), "pipe:1",
             ],
             what=f"decode the sound of {path.name}",
@@ -78,9 +79,15 @@ def hear_sound(
         samples = raw.seek(0, os.SEEK_END) // 8
         raw.seek(0)
         levels = [np.zeros(0, np.float32)]
-        while sound := raw.read(BLOCK * 8 * _BLOCKS):
-            levels.append(block_levels(np.frombuffer(sound, np.float32).reshape(-1, 2)))
-    lufs, peak = known or read_meter(log)
+        highest = 0.0
+        while data := raw.read(BLOCK * 8 * _BLOCKS):
+            sound = np.frombuffer(data, np.float32).reshape(-1, 2)
+            levels.append(block_levels(sound))
+            if known is None:
+                # The wave between samples is at most 3 dB above those of real sound.
+                near = max(highest, float(sound.max()), -float(sound.min())) * 10 ** (-3 / 20)
+                highest = max(highest, float(true_peaks(sound, max(near, 1e-6)).max()))
+    lufs, peak = known or (read_meter(log), 20 * math.log10(highest) if highest else -math.inf)
     return Heard(
         samples=samples,
         levels=np.concatenate(levels),
@@ -90,17 +97,14 @@ def hear_sound(
     )
 
 
-def read_meter(log: str) -> tuple[float, float]:
-    """(integrated loudness in LUFS, true peak in dBTP) from the log of ffmpeg's ``ebur128`` filter.
-
-    Silence gives -70 and minus infinity.
+def read_meter(log: str) -> float:
+    """Integrated loudness in LUFS from the log of ffmpeg's ``ebur128`` filter, -70 for silence.
 
     Raises:
         FilmError: if the log holds no measurement.
     """
     loudness = re.findall(r"I:\s+(-?[\d.]+|-inf|nan) LUFS", log)
-    peak = re.findall(r"Peak:\s+(-?[\d.]+|-inf) dBFS", log)
-    if not loudness or not peak:
+    if not loudness:
         raise FilmError(f"the loudness could not be measured: {log[-200:]}")
     value = float(loudness[-1])
-    return (value if math.isfinite(value) else -70.0), float(peak[-1])
+    return value if math.isfinite(value) else -70.0

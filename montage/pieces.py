@@ -202,7 +202,7 @@ def speech_in(piece: Piece, cache: Cache) -> list[tuple[int, int]]:
     return spans
 
 
-_METER = "ebur128=peak=sample:framelog=quiet"
+_METER = "ebur128=framelog=quiet"
 """Measures what runs through it."""
 
 
@@ -219,7 +219,7 @@ def _decode(
         )
         samples = temporary.stat().st_size // (4 * channels)
         _make_finite(temporary)
-        level = read_meter(log)[0] if samples >= 0.4 * SAMPLE_RATE else NOTHING_LUFS
+        level = read_meter(log) if samples >= 0.4 * SAMPLE_RATE else NOTHING_LUFS
         lufs = level if level > NOTHING_LUFS else None
         note = {"samples": samples, "channels": channels, "lufs": lufs}
         record.write_text(json.dumps(note), encoding="utf-8")

@@ -27,7 +27,6 @@ from montage.loudness import (
     TOLERANCE_LU,
     Levelled,
     Loudness,
-    measure_loudness,
 )
 from montage.metering import Heard, block_levels, hear_sound
 from montage.mixing import (
@@ -46,7 +45,7 @@ from montage.pieces import CHANNELS, Piece, clip_sound, sound_key, speech_in, wh
 from montage.process import Cancel
 from montage.timeline import Clip, Speech, Timeline, sample_at
 
-__all__ = ["Levels", "Loudness", "Mix", "measure_loudness", "mix_sound", "sound_key"]
+__all__ = ["Levels", "Loudness", "Mix", "mix_sound", "sound_key"]
 
 LOSSLESS = ("flac", "pcm_")
 """Beginnings of the names of encoders that change no sample."""
@@ -131,7 +130,7 @@ def mix_sound(
     mixed, level, encoded = cache.temporary(".f32"), cache.temporary(".f32"), cache.temporary(suffix)
     try:
         _lay(timeline, stems, levels, mixed)
-        levelled = Levelled(mixed, level, levels.target, cancel)
+        levelled = Levelled(mixed, level, levels.target)
         loudness, heard = _encode(levelled, level, encoded, coder, cache, workers, cancel)
         sound = np.memmap(level, np.float32, "r").reshape(-1, CHANNELS)
         planned = PlannedSound(samples=len(sound), levels=block_levels(sound))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from index.base import Span, content_id
 from montage.cache import Cache
+from montage.metering import read_meter
 from montage.mixing import Levels
+from montage.pieces import RAW
 from montage.process import as_input, run_ffmpeg
 from montage.sound import Mix, mix_sound
 from montage.timeline import SAMPLE_RATE, Music, Speech, Timeline
@@ -39,6 +42,20 @@ def filmed(path: Path, sound: NDArray[np.floating]) -> Path:
         path, "-f", "lavfi", "-i", f"testsrc2=s=160x90:r=25:d={len(sound) / SAMPLE_RATE}", "-i", str(wav),
         "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "copy",
     )  # fmt: skip
+
+
+def measure_loudness(path: Path, *, raw: bool = False) -> tuple[float, float]:
+    """(integrated loudness in LUFS, true peak in dBTP) of a file's sound as ffmpeg measures them.
+
+    ``raw``: the file holds a film's samples without a container.
+    """
+    _, said = run_ffmpeg(
+        [*(RAW if raw else ()), "-i", as_input(path), "-map", "0:a:0",
+         "-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-"],
+        what=f"measure {path.name}",
+        level="info",
+    )  # fmt: skip
+    return read_meter(said), float(re.findall(r"Peak:\s+(-?[\d.]+|-inf) dBFS", said)[-1])
 
 
 def time(seconds: float) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from soundlab import (
     apart,
     clicks,
     filmed,
+    measure_loudness,
     mixed,
     music_of,
     spoken,
@@ -29,7 +30,6 @@ from soundlab import (
 
 from index.base import Span
 from montage.cache import Cache
-from montage.loudness import measure_loudness
 from montage.mixing import Levels, cross_fade, handles
 from montage.sound import mix_sound
 from montage.timeline import SAMPLE_RATE, Timeline

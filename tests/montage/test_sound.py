@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from filmlab import FPS, clip_of, make, row_of, samples, timeline
 from numpy.typing import NDArray
+from soundlab import measure_loudness
 
 from index.base import Span
 from montage.cache import Cache
 from montage.film import Film, render_timeline
 from montage.pieces import clip_sound
-from montage.sound import measure_loudness, mix_sound, sound_key
+from montage.sound import mix_sound, sound_key
 from montage.timeline import SAMPLE_RATE, Clip, Timeline
 
 
