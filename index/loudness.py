@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from index.base import Span
 
-__all__ = ["K_WEIGHTING", "LoudnessMeter", "gated_loudness"]
+__all__ = ["KWeighting", "LoudnessMeter", "gated_loudness"]
 
 _RATE = 48000
 _BLOCK = _RATE // 10
@@ -23,11 +23,45 @@ _SLOWEST, _FASTEST = 4_000, 768_000
 _HOLE = 600
 """Seconds without sound that are taken as silence: more is a damaged timestamp."""
 
-K_WEIGHTING = (
-    (1.53512485958697, -2.69169618940638, 1.19839281085285, 1.0, -1.69065929318241, 0.73248077421585),
-    (1.0, -2.0, 1.0, 1.0, -1.99004745483398, 0.99007225036621),
-)
-"""Second-order sections at 48 kHz (BS.1770-4, annex 1): a high shelf, then a high pass."""
+_SECTIONS = (
+    {"b0": 1.53512485958697, "b1": -2.69169618940638, "b2": 1.19839281085285,
+     "a0": 1.0, "a1": -1.69065929318241, "a2": 0.73248077421585},
+    {"b0": 1.0, "b1": -2.0, "b2": 1.0, "a0": 1.0, "a1": -1.99004745483398, "a2": 0.99007225036621},
+)  # fmt: skip
+
+
+class KWeighting:
+    """The filter of BS.1770-4, annex 1, at 48 kHz stereo: a high shelf, then a high pass; piece by piece."""
+
+    def __init__(self) -> None:
+        from av.filter import Graph
+
+        self._taken = 0
+        self._graph = Graph()
+        self._source = last = self._graph.add_abuffer(
+            format="fltp", sample_rate=_RATE, layout="stereo", time_base=Fraction(1, _RATE)
+        )
+        for section in _SECTIONS:
+            values = ":".join(f"{name}={value!r}" for name, value in section.items())
+            filter_ = self._graph.add("biquad", f"{values}:precision=f64")
+            last.link_to(filter_)
+            last = filter_
+        self._sink: Any = self._graph.add("abuffersink")
+        last.link_to(self._sink)
+        self._graph.configure()
+
+    def __call__(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(2, samples) as they are heard, after those of the calls before."""
+        from av import AudioFrame
+
+        if not samples.shape[1]:
+            return samples
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = _RATE, self._taken, Fraction(1, _RATE)
+        self._taken += samples.shape[1]
+        self._source.push(frame)
+        heard: NDArray[np.float32] = np.nan_to_num(self._sink.pull().to_ndarray())
+        return heard
 
 
 class LoudnessMeter:
@@ -39,10 +73,10 @@ class LoudnessMeter:
     def __init__(self) -> None:
         self._resampler: Any = None
         self._layout: tuple[str, str, int] | None = None
-        self._state: NDArray[np.float64] | None = None
+        self._weighting: KWeighting | None = None
         self._waiting: list[NDArray[np.float32]] = []
         self._waits = 0
-        self._rest: NDArray[np.float64] = np.zeros((2, 0))
+        self._rest: NDArray[np.float32] = np.zeros((2, 0), np.float32)
         self._powers: list[float] = []
         self._start: Fraction | None = None
         self._taken = 0
@@ -90,20 +124,17 @@ class LoudnessMeter:
         """Weigh what waits and note the power of every whole block."""
         if not self._waiting:
             return
-        from scipy.signal import sosfilt
-
-        samples = np.concatenate(self._waiting, axis=1, dtype=np.float64)
+        samples = np.nan_to_num(np.concatenate(self._waiting, axis=1, dtype=np.float32))
         self._waiting.clear()
         self._waits = 0
-        sections = np.array(K_WEIGHTING)
-        if self._state is None:
-            self._state = np.zeros((2, 2, 2))
-        weighted, self._state = sosfilt(sections, np.nan_to_num(samples), axis=1, zi=self._state)
-        self._rest = np.concatenate([self._rest, weighted], axis=1)
+        if self._weighting is None:
+            self._weighting = KWeighting()
+        self._rest = np.concatenate([self._rest, self._weighting(samples)], axis=1)
         count = self._rest.shape[1] // _BLOCK
         if count:
             blocks = self._rest[:, : count * _BLOCK].reshape(2, count, _BLOCK)
-            self._powers.extend((blocks**2).mean(axis=2).sum(axis=0).tolist())
+            powers = np.square(blocks, dtype=np.float64).mean(axis=2).sum(axis=0)
+            self._powers.extend(powers.tolist())
             self._rest = self._rest[:, count * _BLOCK :]
 
     def loudness(self, span: Span) -> float | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.loudness import K_WEIGHTING, gated_loudness
+from index.loudness import KWeighting, gated_loudness
 from montage.peaks import BLOCK, true_peaks
 from montage.pieces import CHANNELS, NOTHING_LUFS
 
@@ -123,18 +123,16 @@ def weighted_power(sound: NDArray[np.float32]) -> tuple[NDArray[np.float64], flo
     Args:
         sound: (samples, 2) at 48 kHz.
     """
-    from scipy.signal import sosfilt
-
-    sections, state = np.array(K_WEIGHTING), np.zeros((len(K_WEIGHTING), CHANNELS, 2))
+    weighting = KWeighting()
     power = np.zeros(len(sound) // BLOCK)
     highest = 0.0
     for first in range(0, -(-len(sound) // BLOCK), _CHUNK):
-        chunk = np.ascontiguousarray(sound[first * BLOCK : (first + _CHUNK) * BLOCK].T, np.float64)
+        chunk = sound[first * BLOCK : (first + _CHUNK) * BLOCK].T
         highest = max(highest, float(chunk.max()), -float(chunk.min()))
-        weighted, state = sosfilt(sections, chunk, axis=1, zi=state)
+        weighted = weighting(chunk)
         whole = weighted.shape[1] // BLOCK
         blocks = weighted[:, : whole * BLOCK].reshape(CHANNELS, whole, BLOCK)
-        power[first : first + whole] = np.einsum("cbi,cbi->b", blocks, blocks)
+        power[first : first + whole] = np.einsum("cbi,cbi->b", blocks, blocks, dtype=np.float64)
     return power, highest
 
 
