@@ -181,11 +181,11 @@ class Levelled:
             self._write(gain, None)
             return Loudness(lufs=wanted, peak=highest + gain, gain=gain, target=self._target)
         push = gain
-        for _ in range(MOST_STEPS):
+        for left in reversed(range(MOST_STEPS)):
             lowered = _held_back(self._peaks, push, ceiling)
             lufs = self._loudness(push, lowered)
             step = min(round(4 * (wanted - lufs)) / 4, gain + MOST_PUSH_DB - push)
-            if step == 0:
+            if step == 0 or not left:
                 break
             push += step
         self._write(push, lowered)

@@ -60,6 +60,8 @@ OTHER_TEXT, UNEVEN = 0.2, 0.3
 (standard deviation of the logarithm of the sentences' pace; right: 0.02 to 0.12) is over the second."""
 HURRIED = 0.25
 """A sentence in less than this share of the time that it takes at an even pace was left out."""
+TOLD_SECONDS = 1.0
+"""A sentence that takes less at an even pace may be misplaced as well as left out: it is doubted only."""
 MORE_SECONDS, MORE_SHARE = 3.0, 0.2
 """Speech that belongs to no sentence is too much when it is over both: so long, such a share of it all."""
 NEAR_SECONDS = 0.3
@@ -385,7 +387,11 @@ def _check_reading(
             for some, part in zip(words, parts, strict=True)
         ]
     )
-    left_out = [one.number for one, pace in zip(sentences, paces, strict=True) if pace < HURRIED]
+    left_out = [
+        one.number
+        for one, some, pace in zip(sentences, words, paces, strict=True)
+        if pace < HURRIED and sum(word.seconds for word in some) >= TOLD_SECONDS
+    ]
     if left_out and len(sentences) > 1:
         numbers = ", ".join(map(str, left_out[:8]))
         raise MontageError(
