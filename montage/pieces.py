@@ -167,7 +167,8 @@ def whole_sound(
             raise
         if NO_STREAM in str(error):
             raise MontageError(f"{path} has no sound: name a sound file, or a film that has some") from error
-        raise MontageError(f"{path} cannot be played: {error}; name a sound file that can be") from error
+        last = str(error).splitlines()[-1].strip()
+        raise MontageError(f"{path} cannot be played: name a sound file that can be ({last})") from error
     if not piece.samples:
         raise MontageError(f"{path} holds no sound: name another file")
     return piece
