@@ -30,6 +30,7 @@ __all__ = [
     "file_sha256",
     "import_torch",
     "is_film",
+    "model_folder",
     "open_local",
     "to_seconds",
 ]
@@ -195,3 +196,12 @@ def import_torch() -> ModuleType:
         _torchvision_schemas.append(library)
         importlib.import_module("torchvision")
     return torch
+
+
+def model_folder() -> Path:
+    """Where weights are kept: ``MONTAGE_MODELS``, else ``montage/models`` in the user's cache folder."""
+    chosen = os.environ.get("MONTAGE_MODELS")
+    if chosen:
+        return Path(chosen)
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "montage" / "models"

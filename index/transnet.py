@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.base import FootageError, file_sha256, import_torch
-from index.encoders.models import model_folder
+from index.base import FootageError, file_sha256, import_torch, model_folder
 
 __all__ = ["CONTEXT", "WEIGHTS_SHA256", "WINDOW", "TransNet", "load_transnet", "weights_path"]
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.encoders.models import model_folder
+from index.base import model_folder
 from montage.pronouncing import SpokenWord
 from montage.values import MontageError
 

@@ -27,8 +27,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from index.base import Span, content_id, file_sha256
-from index.encoders.models import model_folder
+from index.base import Span, content_id, file_sha256, model_folder
 from montage.cache import Cache, key_of
 from montage.process import Cancel
 from montage.values import FilmError, MontageError, Sentence

@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.base import FootageError, file_sha256
+from index.base import FootageError, file_sha256, model_folder
 
 __all__ = [
     "MODELS",
     "Model",
     "ModelStatus",
     "list_models",
-    "model_folder",
     "model_size",
     "pull_model",
     "weights_sha256",
@@ -76,22 +75,16 @@ class ModelStatus:
     present: bool
 
 
-def model_folder() -> Path:
-    """Where weights are kept: ``MONTAGE_MODELS``, else ``montage/models`` in the user's cache folder."""
-    chosen = os.environ.get("MONTAGE_MODELS")
-    if chosen:
-        return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(cache) / "montage" / "models"
-
-
 def _weights(model: Model) -> Path:
     return model_folder() / model.name.replace(":", "-") / model.file
 
 
 def _find(name: str) -> Model:
     if name not in MODELS:
-        raise FootageError(f"there is no model {name!r}: choose one of {', '.join(MODELS)}")
+        raise FootageError(
+            f"there is no model {name!r}: choose one of {', '.join(MODELS)}, or a video model that montage "
+            "models list shows"
+        )
     return MODELS[name]
 
 

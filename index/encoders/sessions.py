@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.base import model_folder
 from index.encoders.base import FloatArray
 from index.encoders.graphs import Network
-from index.encoders.models import model_folder
 
 __all__ = ["Session", "is_kept", "keep_file", "kept_file", "kept_folder", "open_session", "use_threads"]
 
