@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from generate.provenance import read_marks
     from generate.still import Still
     from generate.takes import StepDown, make_take
+    from generate.tuning import Tuning
 
 _PLACES = {
     "Cancelled": "generate.base",
@@ -27,6 +28,7 @@ _PLACES = {
     "StepDown": "generate.takes",
     "Still": "generate.still",
     "Take": "generate.base",
+    "Tuning": "generate.tuning",
     "check_take": "generate.gates",
     "make_take": "generate.takes",
     "read_marks": "generate.provenance",
@@ -43,6 +45,7 @@ __all__ = [
     "StepDown",
     "Still",
     "Take",
+    "Tuning",
     "check_take",
     "make_take",
     "read_marks",

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
-import os
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,100 +11,132 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generate.base import Cancel, Cancelled, Frame, GenerationError, Progress, Request, Take, TakeKind
-from generate.families import FAMILIES, Family, native_frames, native_size
-from generate.finish import finish_take
+from generate.base import (
+    Cancel,
+    Cancelled,
+    Frame,
+    GenerationError,
+    Progress,
+    Request,
+    Strategy,
+    Take,
+    TakeKind,
+)
+from generate.conditioning import CONDITIONS, CONTEXT, Native
+from generate.families import Conditioning, Family, native_frames, native_size
+from generate.finish import Finishing, finish_take
 from generate.keys import request_key
-from index.base import content_id, import_torch
+from generate.loading import Folder, Placement, forget, is_out_of_memory, load, next_down, placement_of
+from generate.matching import colour_fit, missing_grain
+from generate.strategies import NEEDS, can
+from generate.tuning import Tuning
+from generate.upscaling import LatentUpscaler, is_larger
+from index.base import import_torch
 
 __all__ = ["Diffusers"]
 
-VERSION = "diffusers-1"
+VERSION = "diffusers-2"
 """Raised when what is asked of a model changes, so that kept takes are made anew."""
 LEAST_SPEED = Fraction(4, 5)
 """A take is slowed no more than to this, as footage is."""
-AMPLE_MEMORY = 32 * 1024**3
-"""Bytes of GPU memory from which on a model stays there whole; with less, its parts take turns."""
-SMALL_MEMORY = 16 * 1024**3
-"""Bytes of GPU memory below which the decoder also works in tiles."""
 
 
 class Diffusers:
-    """Makes takes with the text-to-video pipeline saved in a local folder.
+    """Makes takes with the pipeline saved in a local folder.
 
     The folder is what ``save_pretrained`` writes: ``model_index.json`` and a folder for each component. It is
     read with ``local_files_only``, safetensors only, never from the network. It is checked on creation and
-    loaded on first use. On a GPU it runs in bfloat16, on a CPU in float32.
+    loaded on first use. On a GPU it runs in half precision, on a CPU in float32.
 
     Noise is drawn on the CPU, so that one seed gives one take on every device, up to rounding.
     """
 
     kind: TakeKind = "diffusion"
 
-    def __init__(
-        self,
-        model_path: Path | str,
-        directory: Path | str,
-        *,
-        device: str | None = None,
-        steps: int | None = None,
-        guidance: float | None = None,
-        native_area: int | None = None,
-    ) -> None:
+    def __init__(self, model_path: Path | str, directory: Path | str, tuning: Tuning | None = None) -> None:
         """Takes of the model in ``model_path`` are written to ``directory``.
-
-        ``device`` is ``cuda`` where there is one, else ``cpu``; ``steps``, ``guidance`` and ``native_area``
-        (most pixels of a frame) are the family's own where they are None.
 
         Raises:
             GenerationError: if the folder holds no supported pipeline.
-            ValueError: if ``steps`` or ``native_area`` is not positive.
         """
-        if (steps is not None and steps < 1) or (native_area is not None and native_area < 1):
-            raise ValueError(f"steps and native_area must be positive, got {steps=} {native_area=}")
-        self.model_path = Path(model_path)
+        self.folder = Folder(model_path)
         self.directory = Path(directory)
-        self.family: Family = _family_of(self.model_path)
-        self.device = device
-        self.steps = steps or self.family.steps
-        self.guidance = self.family.guidance if guidance is None else guidance
-        self.native_area = native_area or self.family.native_area
+        self.tuning = tuning or Tuning()
+        self.rows = tuple(self.folder.as_saved(row) for row in self.folder.rows)
+        self.finishing = Finishing.of(self.tuning)
+        folder = self.tuning.upscaler
+        latent = folder is not None and folder.is_dir()
+        self._enlarger = LatentUpscaler(folder, self.rows[0].pipeline) if folder and latent else None
+        self.told: list[str] = []
+        """What was done about a lack of memory, in the order it happened."""
+        self._loaded: tuple[str, Any] | None = None
+        self._placement: Placement | None = None
 
     @property
     def name(self) -> str:
         """The family's name, such as ``wan``."""
-        return self.family.name
+        return self.rows[0].name
 
     @property
     def model(self) -> str:
         """The name of the model's folder."""
-        return self.model_path.resolve().name
-
-    @property
-    def max_seconds(self) -> Fraction:
-        """The longest request in seconds; a longer gap is split by the caller."""
-        return self.family.max_frames / self.family.fps / LEAST_SPEED
+        return self.folder.name
 
     @functools.cached_property
-    def model_hash(self) -> str:
-        """SHA-256 over ``model_index.json`` and every file of every component, by name and content id.
+    def honours(self) -> frozenset[Conditioning]:
+        """What the model can be given."""
+        return frozenset().union(*(row.honours for row in self.rows))
 
-        Raises:
-            GenerationError: if a file cannot be read.
-        """
-        digest = hashlib.sha256()
-        try:
-            for path in sorted(p for p in self.model_path.rglob("*") if p.is_file() and _shapes_pixels(p)):
-                name = path.relative_to(self.model_path).as_posix()
-                digest.update(f"{name}\0{path.stat().st_size}\0{content_id(path)}\n".encode())
-        except OSError as error:
-            raise GenerationError(f"cannot read the model in {self.model_path}: {error}") from error
-        return digest.hexdigest()
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 of all that shapes the model's pixels."""
+        return self.folder.hash
 
     @property
     def identity(self) -> str:
         """The model's hash and the settings that shape its pixels."""
-        return f"{VERSION} {self.model_hash} {self.steps} {self.guidance:g} {self.native_area}"
+        row, tuning = self.rows[0], self.tuning
+        told = f"{self._steps(row)} {self._guidance(row):g} {tuning.native_area or row.native_area}"
+        return f"{VERSION} {self.model_hash} {told} {tuning.identity}".strip()
+
+    def row_for(self, strategy: Strategy) -> Family:
+        """The way this model is asked by a strategy.
+
+        Raises:
+            GenerationError: if it cannot be.
+        """
+        for wanted in NEEDS[strategy]:
+            for row in self.rows:
+                if wanted <= row.honours:
+                    return row
+        ways = ", ".join(one for one in NEEDS if can(one, self.honours)) or "none of them"
+        raise GenerationError(f"{self.model} cannot be asked by {strategy}; what it can: {ways}")
+
+    @functools.cached_property
+    def device(self) -> str:
+        """Where it runs: ``cuda`` where there is one, else ``cpu``, unless its tuning says otherwise."""
+        return self.tuning.device or ("cuda" if import_torch().cuda.is_available() else "cpu")
+
+    def native(
+        self, strategy: Strategy, seconds: Fraction, size: tuple[int, int]
+    ) -> tuple[int, tuple[int, int], int]:
+        """(frames, (width, height), steps) that a take of so many seconds for a film of ``size`` is made of.
+
+        Raises:
+            GenerationError: if the model cannot be asked so.
+        """
+        row = self.row_for(strategy)
+        plan = native_frames(row, min(seconds, self.longest(strategy)), LEAST_SPEED)
+        area = self.tuning.native_area or row.native_area
+        own = row.made_size or native_size(row, *size, area)
+        return (row.max_frames if plan is None else plan[0]), own, self._steps(row)
+
+    def longest(self, strategy: Strategy = "direct") -> Fraction:
+        """The longest take in seconds; a longer gap is split by the caller."""
+        row = self.row_for(strategy)
+        most = (row.max_frames - 1) // row.frame_step * row.frame_step + 1
+        spent = Fraction(CONTEXT, 1) / row.fps if strategy == "extend" else Fraction(0)
+        return most / row.fps / LEAST_SPEED - spent
 
     def generate(
         self, request: Request, progress: Progress | None = None, cancel: Cancel | None = None
@@ -119,235 +147,249 @@ class Diffusers:
             GenerationError: if the request is too long, or the model cannot be loaded or run.
             Cancelled: if ``cancel`` said so.
         """
+        row = self.row_for(request.strategy)
         seconds = request.frames / request.fps
-        plan = native_frames(self.family, seconds, LEAST_SPEED)
+        if request.strategy == "extend":
+            seconds += CONTEXT / row.fps
+        plan = native_frames(row, seconds, LEAST_SPEED)
         if plan is None:
             raise GenerationError(
-                f"{self.model} makes at most {float(self.max_seconds):.2f} s in one take, and "
-                f"{float(seconds):.2f} s were asked for: split the gap into shorter slots"
+                f"{self.model} makes at most {float(self.longest(request.strategy)):.2f} s in one take, and "
+                f"{float(request.frames / request.fps):.2f} s were asked for: split the gap into shorter "
+                "slots"
             )
-        if not request.prompt.strip():
-            raise GenerationError("a diffusion take needs a prompt, and the request's is empty")
         frames, speed = plan
-        if cancel is not None and cancel():
-            raise Cancelled("stopped before the model was loaded")
-        pipeline = self._pipeline
-        size = native_size(self._family_as_loaded, request.width, request.height, self.native_area)
-        video = self._run(pipeline, request, frames, size, progress, cancel)
+        video, native = self._made(row, request, frames, row.fps * speed, progress, cancel)
         path = self.directory / f"{request_key(request, self.name, self.identity)}.mp4"
+        film = (request.width, request.height)
+        pictures = list(video)
+        fit = colour_fit(pictures, request.neighbours)
+        middle = self.finishing.sample(fit(pictures[len(pictures) // 2]), film)
+        grain = missing_grain([middle], request.neighbours, film)
         return finish_take(
-            _each(video),
+            map(fit, pictures),
             path,
             request,
             kind="diffusion",
             model=self.model,
             model_hash=self.model_hash,
             source_size=(video.shape[2], video.shape[1]),
-            source_fps=self.family.fps * speed,
+            source_fps=row.fps * speed,
             source_count=len(video),
+            grain=grain,
+            finishing=self.finishing,
             cancel=cancel,
             details={
-                "family": self.family.name,
-                "pipeline": self.family.pipeline,
-                "licence": self.family.licence,
-                "native_width": video.shape[2],
-                "native_height": video.shape[1],
+                "family": row.name,
+                "pipeline": row.pipeline,
+                "strategy": request.strategy,
+                "licence": row.licence,
+                "native_width": native.size[0],
+                "native_height": native.size[1],
                 "native_frames": len(video),
-                "native_fps": str(self.family.fps),
+                "native_fps": str(row.fps),
                 "speed": str(speed),
-                "steps": self.steps,
-                "guidance": self.guidance,
+                "steps": native.steps,
+                "guidance": self._guidance(row),
+                "grain": round(grain, 2),
+                **({"placement": str(self._placement)} if self.told else {}),
             },
         )
+
+    def picture(
+        self, request: Request, progress: Progress | None = None, cancel: Cancel | None = None
+    ) -> Frame:
+        """One picture of the request's prompt at the model's own size: the first half of a factorised take.
+
+        Raises:
+            GenerationError: if the model makes no pictures, or cannot be loaded or run.
+            Cancelled: if ``cancel`` said so.
+        """
+        row = next((row for row in self.rows if "picture" in row.honours), None)
+        if row is None:
+            raise GenerationError(f"{self.model} makes no pictures: name a text-to-image model beside it")
+        video, _ = self._made(row, request, 1, row.fps, progress, cancel)
+        return np.asarray(video[0], np.uint8)
+
+    def _made(
+        self,
+        row: Family,
+        request: Request,
+        frames: int,
+        fps: Fraction,
+        progress: Progress | None,
+        cancel: Cancel | None,
+    ) -> tuple[NDArray[np.uint8], Native]:
+        """The model's own frames, a step down tried where memory runs out."""
+        if "prompt" in row.arguments and not request.prompt.strip():
+            raise GenerationError("a diffusion take needs a prompt, and the request's is empty")
+        if cancel is not None and cancel():
+            raise Cancelled("stopped before the model was loaded")
+        torch = import_torch()
+        if self._placement is None:
+            self._placement = placement_of(self.tuning, torch)
+        while True:
+            size = self._size(row, request)
+            native = Native(frames, size, fps, self._steps(row), self.tuning.control_model)
+            try:
+                return self._run(self._pipeline(row, torch), row, request, native, progress, cancel), native
+            except Exception as error:
+                if not is_out_of_memory(error, torch):
+                    raise
+                lower = next_down(self._placement)
+                what = f"{self.model} ran out of memory at {size[0]}x{size[1]}, {frames} frames"
+                if lower is None:
+                    raise GenerationError(
+                        f"{what}, with {self._placement}: ask for a smaller film or a shorter take, "
+                        "or take a smaller model"
+                    ) from error
+                self.told.append(f"{what}; tried again with {lower}")
+                self._placement = lower
+            # Outside of the except clause: a traceback holds what filled the memory.
+            self._loaded = None
+            forget(torch)
+
+    def _size(self, row: Family, request: Request) -> tuple[int, int]:
+        if row.made_size is not None:
+            return row.made_size
+        assert self._placement is not None
+        area = int((self.tuning.native_area or row.native_area) * self._placement.share)
+        return native_size(row, request.width, request.height, max(area, row.size_multiple**2))
+
+    def _steps(self, row: Family) -> int:
+        return self.tuning.steps or row.steps
+
+    def _guidance(self, row: Family) -> float:
+        return row.guidance if self.tuning.guidance is None else self.tuning.guidance
+
+    def _pipeline(self, row: Family, torch: Any) -> Any:
+        """The pipeline of a row; one is held at a time."""
+        if self._loaded is None or self._loaded[0] != row.pipeline:
+            self._loaded = None
+            forget(torch)
+            assert self._placement is not None
+            self._loaded = row.pipeline, load(self.folder, row, self.tuning, self._placement)
+        return self._loaded[1]
 
     def _run(
         self,
         pipeline: Any,
+        row: Family,
         request: Request,
-        frames: int,
-        size: tuple[int, int],
+        native: Native,
         progress: Progress | None,
         cancel: Cancel | None,
     ) -> NDArray[np.uint8]:
         """The model's own frames, (frames, height, width, 3) RGB."""
         torch = import_torch()
+        done = 0
 
-        def after_step(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        def after_step() -> None:
+            nonlocal done
+            done += 1
             if progress is not None:
-                progress(step + 1, self.steps)
+                progress(min(done, native.steps), native.steps)
             if cancel is not None and cancel():
                 # Raised through the pipeline: its interrupt flag would still decode half-made latents.
-                raise Cancelled(f"stopped after step {step + 1} of {self.steps}")
-            return tensors
+                raise Cancelled(f"stopped after step {done} of {native.steps}")
 
         ours = {
             "prompt": request.prompt,
             "negative_prompt": request.negative_prompt or None,
-            "width": size[0],
-            "height": size[1],
-            "frames": frames,
-            "steps": self.steps,
-            "guidance": self.guidance,
+            "width": native.size[0],
+            "height": native.size[1],
+            "frames": native.frames,
+            "steps": native.steps,
+            "guidance": self._guidance(row),
+            "fps": round(native.fps),
         }
-        theirs = {self.family.arguments[name]: value for name, value in ours.items()}
+        enlarger = self._enlarger if is_larger((request.width, request.height), native.size) else None
+        theirs = {row.arguments[name]: value for name, value in ours.items() if name in row.arguments}
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), _Watched(pipeline, row, after_step) as watching:
+                theirs |= CONDITIONS[row.condition](pipeline, request, native)
                 output = pipeline(
                     **theirs,
+                    **row.constants,
+                    **watching,
                     generator=torch.Generator("cpu").manual_seed(request.seed),
-                    output_type="np",
-                    callback_on_step_end=after_step,
+                    output_type="np" if enlarger is None else "latent",
                 )
-        except Cancelled:
+                if enlarger is not None:
+                    output.frames = enlarger(pipeline, output.frames, native.size, native.frames)
+        except (Cancelled, GenerationError):
             self._release(pipeline)
             raise
-        except torch.OutOfMemoryError as error:
+        except (
+            RuntimeError,
+            ValueError,
+            TypeError,
+            IndexError,
+            KeyError,
+            AttributeError,
+            AssertionError,
+        ) as error:
             self._release(pipeline)
+            if is_out_of_memory(error, torch):
+                raise
             raise GenerationError(
-                f"{self.model} ran out of memory at {size[0]}x{size[1]}, {frames} frames: "
-                "ask for a smaller film, a shorter take, or give a smaller native_area"
+                f"{self.model} ({row.pipeline}) could not make {native.frames} frames of "
+                f"{native.size[0]}x{native.size[1]}: {type(error).__name__}: {error}; "
+                f"check that {self.folder.path} is whole"
             ) from error
-        except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-            self._release(pipeline)
-            raise GenerationError(
-                f"{self.model} ({self.family.pipeline}) could not make {frames} frames of "
-                f"{size[0]}x{size[1]}: {type(error).__name__}: {error}; check that {self.model_path} is whole"
-            ) from error
-        video = np.asarray(output.frames[0], np.float32)
-        if not np.isfinite(video).all():
-            raise GenerationError(
-                f"{self.model} gave pixels that are no numbers with seed {request.seed}: try another seed"
-            )
-        return np.asarray(np.clip(video, 0, 1) * 255 + 0.5, np.uint8)
+        if progress is not None and done < native.steps:
+            progress(native.steps, native.steps)  # a restyle skips the first steps
+        return _pixels(output, self.model, request.seed)[native.skip :]
 
     @staticmethod
     def _release(pipeline: Any) -> None:
         """Put offloaded components back: a run that ends early leaves one on the GPU."""
         pipeline.maybe_free_model_hooks()
 
-    @functools.cached_property
-    def _pipeline(self) -> Any:
-        """The loaded pipeline on its device."""
-        torch = import_torch()
-        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise GenerationError(
-                f"the device {device} was asked for and torch {torch.__version__} sees no CUDA GPU: "
-                "use device='cpu', or install a CUDA build of torch"
-            )
-        on_gpu = device.startswith("cuda")
-        pipeline = _load(self.model_path, self.family, torch.bfloat16 if on_gpu else torch.float32)
-        pipeline.set_progress_bar_config(disable=True)
-        try:
-            self._place(pipeline, device, torch)
-        except (RuntimeError, ValueError) as error:
-            raise GenerationError(f"cannot put {self.model} on the device {device}: {error}") from error
-        return pipeline
 
-    @staticmethod
-    def _place(pipeline: Any, device: str, torch: Any) -> None:
-        """Whole on a large GPU; component by component, with a tiled decoder, on a small one."""
-        if not device.startswith("cuda"):
-            pipeline.to(device)
-            return
-        memory = torch.cuda.get_device_properties(torch.device(device)).total_memory
-        if memory >= AMPLE_MEMORY:
-            pipeline.to(device)
-        else:
-            pipeline.enable_model_cpu_offload(device=device)
-        if memory < SMALL_MEMORY:
-            pipeline.vae.enable_tiling()
+class _Watched:
+    """Has a pipeline tell of its steps in whichever way it can; gives the arguments that this takes."""
 
-    @functools.cached_property
-    def _family_as_loaded(self) -> Family:
-        """The family with the size multiple that this model really has: 16, or 32 with a x16 decoder."""
-        import dataclasses
+    def __init__(self, pipeline: Any, row: Family, after_step: Callable[[], None]) -> None:
+        self.pipeline, self.row, self.after_step = pipeline, row, after_step
 
-        pipeline = self._pipeline
-        factor = getattr(pipeline, "vae_scale_factor_spatial", None)
-        patch = getattr(getattr(pipeline.transformer, "config", None), "patch_size", None)
-        if not factor or not patch:
-            return self.family
-        return dataclasses.replace(self.family, size_multiple=int(factor) * int(patch[1]))
+    def __enter__(self) -> dict[str, Any]:
+        if self.row.progress == "step-end":
+
+            def told(_: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+                del step, time
+                self.after_step()
+                return tensors
+
+            return {"callback_on_step_end": told}
+        if self.row.progress == "callback":
+            return {"callback": lambda *_: self.after_step(), "callback_steps": 1}
+        scheduler = self.pipeline.scheduler
+        self.step = scheduler.step
+
+        @functools.wraps(self.step)  # pipelines look up what the scheduler takes
+        def step(*values: Any, **named: Any) -> Any:
+            out = self.step(*values, **named)
+            self.after_step()
+            return out
+
+        scheduler.step = step
+        return {}
+
+    def __exit__(self, *error: object) -> None:
+        if self.row.progress == "scheduler":
+            self.pipeline.scheduler.step = self.step
 
 
-def _shapes_pixels(path: Path) -> bool:
-    """Weights, configurations and vocabularies do; read-mes, licences and hidden files do not."""
-    return path.suffix.lower() in {".json", ".safetensors", ".model", ".txt"} and not path.name.startswith(
-        "."
-    )
-
-
-def _family_of(folder: Path) -> Family:
-    """The family of the pipeline in a folder, from its ``model_index.json``.
+def _pixels(output: Any, model: str, seed: int) -> NDArray[np.uint8]:
+    """Any pipeline's output as (frames, height, width, 3) RGB.
 
     Raises:
-        GenerationError: if it is not there, is broken, lacks weights or names another pipeline.
+        GenerationError: if it holds what is no number.
     """
-    supported = ", ".join(f"{family.pipeline} ({name})" for name, family in _by_name().items())
-    where = folder / "model_index.json"
-    if not folder.is_dir():
-        raise GenerationError(f"no model folder {folder}: give a folder saved by diffusers' save_pretrained")
-    try:
-        index = json.loads(where.read_text(encoding="utf-8"))
-        name = str(index["_class_name"])
-    except FileNotFoundError:
-        raise GenerationError(
-            f"{folder} has no model_index.json, so it is not a diffusers pipeline: give the folder that "
-            f"save_pretrained wrote, of one of {supported}"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GenerationError(
-            f"cannot read {where} ({type(error).__name__}: {error}): fetch it again"
-        ) from error
-    family = FAMILIES.get(name)
-    if family is None:
-        raise GenerationError(f"{folder} holds a {name}, which is not supported; supported: {supported}")
-    for component in ("transformer", "vae", "text_encoder"):
-        listed = index.get(component)
-        if not listed or listed[0] is None:
-            continue
-        if not any((folder / component).glob("*.safetensors")):
-            raise GenerationError(
-                f"{folder / component} has no .safetensors weights: fetch the model again "
-                "(pickled .bin weights are never loaded)"
-            )
-    return family
-
-
-def _by_name() -> dict[str, Family]:
-    return {family.name: family for family in FAMILIES.values()}
-
-
-def _load(folder: Path, family: Family, dtype: Any) -> Any:
-    """The pipeline in a local folder, without any network.
-
-    Raises:
-        GenerationError: if it cannot be loaded.
-    """
-    # Read once by huggingface_hub and transformers when they are imported.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import_torch()
-    import diffusers
-    import transformers
-
-    for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pipeline_class = getattr(diffusers, family.pipeline)
-            return pipeline_class.from_pretrained(
-                str(folder), local_files_only=True, use_safetensors=True, torch_dtype=dtype
-            )
-    except Exception as error:  # what a broken file raises differs from loader to loader
-        raise GenerationError(
-            f"cannot load the {family.pipeline} in {folder}: {type(error).__name__}: {str(error)[:400]}; "
-            "the folder may be incomplete or corrupt: fetch it again"
-        ) from error
-
-
-def _each(video: NDArray[np.uint8]) -> Iterator[Frame]:
-    yield from video
+    frames = getattr(output, "frames", None)
+    # Pictures, and the frames of Text2Video-Zero, have no dimension for the batch.
+    video = np.asarray(output.images if frames is None else frames[0], np.float32)
+    if not np.isfinite(video).all():
+        raise GenerationError(f"{model} gave pixels that are no numbers with seed {seed}: try another seed")
+    return np.asarray(np.clip(video, 0, 1) * 255 + 0.5, np.uint8)

@@ -6,19 +6,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "STRATEGIES",
     "Cancel",
     "Cancelled",
+    "Control",
     "Frame",
     "GenerationError",
     "Generator",
     "Progress",
     "Request",
+    "Strategy",
     "Take",
     "TakeKind",
 ]
@@ -30,6 +33,15 @@ Progress = Callable[[int, int], None]
 Cancel = Callable[[], bool]
 """Asked between steps; true stops the work."""
 TakeKind = Literal["diffusion", "still", "card"]
+Strategy = Literal[
+    "direct", "from-near-miss", "restyle", "factorised", "bridge", "control", "extend", "expand"
+]
+"""How a model is asked for a take: from the text; from the near-miss frame; by changing near-miss footage; by
+way of a picture (Emu Video, Girdhar et al. 2023); from the frame before to the frame after; along the edges,
+depth or pose of near-miss footage; by going on from footage; by painting what lies beside footage."""
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+Control = Literal["edge", "depth", "pose"]
+"""What of a video a take follows."""
 
 
 class GenerationError(Exception):
@@ -59,8 +71,22 @@ class Request:
     """The film's size in square pixels."""
     seed: int = 0
     negative_prompt: str = ""
+    strategy: Strategy = "direct"
     reference: Frame | None = None
-    """The near-miss frame, for a still move or image-to-video."""
+    """The near-miss frame, for a still move or image-to-video; the first frame of a bridge."""
+    last: Frame | None = None
+    """The frame that a bridge ends on."""
+    video: tuple[Frame, ...] = ()
+    """Footage to restyle, to follow, to go on from or to paint around."""
+    video_fps: Fraction | None = None
+    """The rate of ``video``; None for the film's."""
+    strength: float = 0.8
+    """How far ``video`` is changed by a restyle: 0 leaves it, 1 forgets it."""
+    subjects: tuple[Frame, ...] = ()
+    """Pictures of the subject that a model with reference images keeps to."""
+    control: Control | None = None
+    camera: str = ""
+    """A camera move such as ``pan-left``, for a model with camera control."""
     neighbours: tuple[Frame, ...] = ()
     """Frames of the shots before and after, for colours."""
 
@@ -70,6 +96,8 @@ class Request:
                 f"a request needs positive frames, size and rate, got frames={self.frames} "
                 f"size={self.width}x{self.height} fps={self.fps}"
             )
+        if not 0 < self.strength <= 1:
+            raise ValueError(f"strength lies above 0 and at most at 1, got {self.strength}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,18 +6,19 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
-from generate.base import Cancel, Cancelled, GenerationError, Generator, Progress, Request, Take
+from generate.base import Cancel, Cancelled, Frame, GenerationError, Generator, Progress, Request, Take
 from generate.gates import check_take
 from generate.keys import request_key
 from index.base import content_id
 
-__all__ = ["StepDown", "make_take"]
+__all__ = ["StepDown", "make_picture", "make_take"]
 
 ATTEMPTS = 3
 """Diffusion takes made for one gap before the next rung: the seed asked for and two more."""
@@ -44,13 +45,14 @@ def make_take(
     cancel: Cancel | None = None,
     *,
     gates: bool = True,
+    made: Callable[[Take, float], None] | None = None,
 ) -> tuple[Take, tuple[StepDown, ...]]:
     """The take of the first generator in ``ladder`` that makes a good one, and why those before it did not.
 
     Takes and refusals are kept in ``directory`` under the content key of everything that shapes them, with a
     JSON file beside each video; a second call makes nothing. A video without its record, or that its record
     does not fit, is made anew. With ``gates``, a diffusion take that is no picture is refused and tried with
-    two more seeds.
+    two more seeds. ``made`` is told of every take that was made and not found, with the seconds it took.
 
     Raises:
         GenerationError: if no generator gives a take; it lists the reasons.
@@ -63,7 +65,7 @@ def make_take(
         for attempt in range(attempts):
             asked = dataclasses.replace(request, seed=request.seed + attempt * SEED_STEP)
             try:
-                take, refused = _kept_or_made(asked, generator, folder, progress, cancel, gates)
+                take, refused = _kept_or_made(asked, generator, folder, progress, cancel, gates, made)
             except Cancelled:
                 raise
             except GenerationError as error:
@@ -78,6 +80,40 @@ def make_take(
     raise GenerationError(f"no take could be made for {request.prompt[:80]!r}:\n{told}")
 
 
+def make_picture(
+    request: Request, painter: Any, directory: Path | str, cancel: Cancel | None = None
+) -> Frame:
+    """The picture that a factorised take begins with, by ``painter.picture``; kept in ``directory`` as takes
+    are, so that it is painted once.
+
+    Raises:
+        GenerationError: if it cannot be painted or written.
+        Cancelled: if ``cancel`` said so.
+    """
+    import numpy as np
+    from PIL import Image
+
+    path = Path(directory) / f"{request_key(request, 'picture', painter.identity)}.png"
+    try:
+        with Image.open(path) as kept:
+            return np.asarray(kept.convert("RGB"))
+    except (OSError, ValueError):
+        pass  # whatever is wrong with a kept picture, painting it anew puts it right
+    painted: Frame = painter.picture(request, None, cancel)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=path.stem[:16] + ".", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                Image.fromarray(painted).save(file, format="PNG")
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise GenerationError(f"cannot write the picture {path}: {error}") from error
+    return painted
+
+
 def _kept_or_made(
     request: Request,
     generator: Generator,
@@ -85,6 +121,7 @@ def _kept_or_made(
     progress: Progress | None,
     cancel: Cancel | None,
     gates: bool,
+    told: Callable[[Take, float], None] | None,
 ) -> tuple[Take | None, tuple[str, ...]]:
     """The generator's take, or None and why it was refused."""
     key = request_key(request, generator.name, generator.identity)
@@ -96,7 +133,10 @@ def _kept_or_made(
         take = _take_of(record, folder / f"{key}.mp4")
         if take is not None and (record.get("checked") or not gated):
             return take, ()
+    began = monotonic()
     made = generator.generate(request, progress, cancel)
+    if told is not None:
+        told(made, monotonic() - began)
     refused = check_take(made.path) if gated else ()
     if refused:
         made.path.unlink(missing_ok=True)

@@ -23,12 +23,14 @@ from montage.values import MontageError
 
 __all__ = ["burn_filter", "with_burnt_captions"]
 
+LONGEST = 3_600_000
+"""Milliseconds that a label is shown at most."""
 VERSION = 1
 """Part of every key: raise it when the same captions would look different."""
 
 
 def with_burnt_captions(timeline: Timeline, cues: Sequence[Cue], size: tuple[int, int]) -> Timeline:
-    """The timeline with captions drawn into its clips.
+    """The timeline with captions, and the labels of its clips, drawn into these.
 
     A caption over two clips is drawn into both, at the same place.
 
@@ -50,20 +52,23 @@ def with_burnt_captions(timeline: Timeline, cues: Sequence[Cue], size: tuple[int
                 # Half a frame early, so that no rounding of times moves a caption by a frame.
                 start, end = ((frame - clip.start - Fraction(1, 2)) / timeline.fps for frame in (first, last))
                 inside.append(replace(cue, start=max(0, round(start * 1000)), end=round(end * 1000)))
-        clips.append(replace(clip, burn=_burn(inside, size)) if inside else clip)
+        drawn = inside or clip.label
+        clips.append(replace(clip, burn=_burn(inside, clip.label, size)) if drawn else clip)
     return replace(timeline, picture=tuple(clips))
 
 
-def _burn(cues: Sequence[Cue], size: tuple[int, int]) -> Burn:
+def _burn(cues: Sequence[Cue], label: str, size: tuple[int, int]) -> Burn:
     named, files = [], {}
-    for cue in cues:
+    # A label stands for as long as its clip does, which no take outlasts.
+    corner = [Cue(start=0, end=LONGEST, lines=tuple(label.split("\n")))] if label else []
+    for cue in (*corner, *cues):
         try:
             path, family = find_font_file("".join(cue.lines))
         except GenerationError as error:
             raise MontageError(f"the caption {cue.lines[0][:40]!r} cannot be drawn: {error}") from error
         named.append((cue, family))
         files[path] = _sha256(path)
-    text = ass_text(named, size)
+    text = ass_text(named[len(corner) :], size, labels=named[: len(corner)])
     key = key_of({"version": VERSION, "text": text, "fonts": sorted(files.values())})
     return Burn(text=text, fonts=tuple(sorted(files)), key=key)
 

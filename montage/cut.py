@@ -247,6 +247,19 @@ class Cut:
             )
         return self._planned(self.taste.preferred(shot, None if where is None else where.id, False))
 
+    def prompt(self, sentence: int | str, prompt: str | None) -> Cut:
+        """A new cut in which a generated shot of ``sentence`` is asked for by ``prompt``; None for its text.
+
+        Raises:
+            MontageError: if there is no such sentence, the prompt is empty, or the script itself gives one.
+        """
+        found = self.sentence(sentence)
+        if found.directives.prompt:
+            raise MontageError(f"sentence {found.number} has a [prompt] in the script: change it there")
+        if prompt is not None and not prompt.strip():
+            raise MontageError(f"the prompt of sentence {found.number} is empty: say what to show, or None")
+        return self._planned(self.taste.prompted(found.id, prompt))
+
     def alternates(self, sentence: int | str, slot: int | None = None) -> tuple[Alternate, ...]:
         """Other shots that would do for ``sentence`` (number or id), or for one of its pictures (from 1).
 

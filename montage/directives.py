@@ -13,7 +13,19 @@ from montage.values import IDIOM_NAMES, Directives, Idiom, Pin
 
 __all__ = ["DIRECTIVE_NAMES", "SHOT_SIZE_WORDS", "DirectiveError", "apply_directive", "directive_name"]
 
-DIRECTIVE_NAMES = ("hold", "pin", "size", "move", "lock", "prefer", "ban", "idiom", "generate", "skip")
+DIRECTIVE_NAMES = (
+    "hold",
+    "pin",
+    "size",
+    "move",
+    "lock",
+    "prefer",
+    "ban",
+    "idiom",
+    "generate",
+    "prompt",
+    "skip",
+)
 
 SHOT_SIZE_WORDS: dict[str, ShotSize] = {
     "els": "ELS",
@@ -51,6 +63,20 @@ SHOT_SIZE_WORDS: dict[str, ShotSize] = {
     "大特写": "ECU",
 }
 """Words for a shot size; hyphens count as spaces, and a trailing "shot" is ignored."""
+
+_TOLD_MOVES: dict[str, CameraMove] = {
+    "dolly-in": "zoom-in",
+    "dolly-out": "zoom-out",
+    "push-in": "zoom-in",
+    "pull-out": "zoom-out",
+    "truck-left": "pan-left",
+    "truck-right": "pan-right",
+    "crane-up": "tilt-up",
+    "crane-down": "tilt-down",
+    "pedestal-up": "tilt-up",
+    "pedestal-down": "tilt-down",
+}
+"""Moves of the whole camera, and the move of footage that looks most like each."""
 
 _KindOfMove = Literal["static", "pan", "tilt", "zoom", "handheld"]
 _KINDS_OF_MOVE: tuple[_KindOfMove, ...] = get_args(_KindOfMove)
@@ -129,12 +155,20 @@ def _move(directives: Directives, argument: str) -> Directives:
     word = re.sub(r"[\s_-]+", "-", argument.casefold().strip())
     named: dict[str, _KindOfMove | CameraMove] = {kind: kind for kind in _KINDS_OF_MOVE}
     named.update((move, move) for move in CAMERA_MOVES)
+    if word in _TOLD_MOVES:
+        return replace(directives, move=_TOLD_MOVES[word], camera=word)
     if word not in named:
         raise DirectiveError(
             f"[move {argument}] is no camera move: write {', '.join(_KINDS_OF_MOVE)}, or one with its "
-            "direction, such as pan-left or zoom-in"
+            f"direction, such as pan-left or zoom-in, or a move of the whole camera: {', '.join(_TOLD_MOVES)}"
         )
     return replace(directives, move=named[word])
+
+
+def _prompt(directives: Directives, argument: str) -> Directives:
+    if not argument:
+        raise DirectiveError("[prompt] needs what the shot should show, such as [prompt a fox at dawn]")
+    return replace(directives, prompt=" ".join(argument.split()))
 
 
 def _idiom(directives: Directives, argument: str) -> Directives:
@@ -187,6 +221,7 @@ _APPLY: dict[str, Callable[[Directives, str], Directives]] = {
     "ban": _ban,
     "idiom": _idiom,
     "generate": _alone("generate"),
+    "prompt": _prompt,
     "skip": _alone("skip"),
 }
 
@@ -207,7 +242,7 @@ def apply_directive(directives: Directives, text: str) -> Directives:
     if name not in _APPLY:
         known = ", ".join(DIRECTIVE_NAMES)
         raise DirectiveError(f"unknown directive [{text.strip()}]; known ones are {known}")
-    if name not in _SEVERAL and getattr(directives, name) not in (None, False):
+    if name not in _SEVERAL and getattr(directives, name) not in (None, False, ""):
         raise DirectiveError(f"[{name}] is given twice for one sentence: keep one")
     if name == "idiom" and directives.no_idioms:
         raise DirectiveError("[idiom none] and another idiom contradict each other: keep one")

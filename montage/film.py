@@ -157,8 +157,9 @@ def render_timeline(
             raise MontageError(f"captions are written as {', '.join(CAPTION_FORMATS)}, got {name!r}")
     store = Cache(cache, cache_limit)
     _refuse_to_overwrite(output, written, timeline, store)
-    if burn_captions and quality == "final":
-        timeline = with_burnt_captions(timeline, cues, size)
+    labelled = any(clip.label for clip in timeline.picture)
+    if (burn_captions or labelled) and quality == "final":
+        timeline = with_burnt_captions(timeline, cues if burn_captions else (), size)
     seconds: dict[str, float] = {}
     temporary = output.with_name(f".{output.stem}.tmp-{os.getpid()}{output.suffix}")
     mix: Mix | None = None

@@ -103,7 +103,7 @@ def _source(slot: Slot, library: Library) -> _Source | None:
     if slot.span is None or slot.media is None:
         return None
     if slot.take is not None:
-        from montage.gaps import take_file
+        from montage.splicing import take_file
 
         path, start, rate = take_file(slot, library), Fraction(0), None
     else:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from index.library import Library
-    from montage.gaps import Spliced
+    from montage.splicing import Spliced
     from montage.timeline import Music
     from montage.voiceover import Voiceover
 
@@ -88,9 +88,9 @@ def plan(
         FootageError: if the library's encoder cannot be used.
     """
     from montage.assemble import assemble
-    from montage.gaps import referenced, splice, splices_of
     from montage.idioms import idiom_wishes
     from montage.presets import load_preset
+    from montage.splicing import referenced, splice, splices_of
 
     if not isinstance(script, Script):
         script = read_script(script)
@@ -108,7 +108,7 @@ def plan(
     if taste is None:
         taste = previous.taste if previous is not None else Taste()
     if spliced is None:
-        spliced = splices_of(slots, script, library)
+        spliced = splices_of(slots, script, library, taste)
     rate = frame_rate(fps)
     threshold = library.encoder.calibration.threshold
     idioms = idiom_wishes(script, preset)

@@ -145,6 +145,8 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "title_seconds": _seconds,
     "candidates": _count(500),
     "slots": _count(10),
+    "look": _text,
+    "negative": _text,
     "idioms": _idioms,
     "weights": _weights,
 }
@@ -293,6 +295,11 @@ def preset_toml(preset: Preset, notes: Sequence[str] = ()) -> str:
         value = getattr(preset, key)
         shown = f"{value}" if isinstance(value, int) else f"{round(float(value), 3):g}"
         lines.append(f"{key} = {shown}  # {comment}")
+    for key, comment in (
+        ("look", "how generated shots look"),
+        ("negative", "what generated shots should not show"),
+    ):
+        lines.append(f"{key} = {_quoted(getattr(preset, key))}  # {comment}")
     if preset.idioms:
         told = [f"{one.name} {one.subject}".strip() for one in preset.idioms]
         lines.append(f"idioms = [{', '.join(map(_quoted, told))}]")

@@ -47,6 +47,10 @@ class Preset:
     """How well shot sizes and camera moves follow each other."""
     idioms: tuple[Idiom, ...] = ()
     """Of every paragraph that names none itself."""
+    look: str = ""
+    """How generated shots look, in the words of a prompt."""
+    negative: str = ""
+    """What generated shots should not show, besides what none should."""
 
     def __post_init__(self) -> None:
         if not 0 < self.minimum <= self.pace <= self.maximum:
@@ -84,6 +88,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 pace=Fraction(7, 2),
                 minimum=Fraction(3, 2),
                 maximum=Fraction(6),
+                look="documentary footage, natural light, realistic colours",
             ),
             Preset(
                 name="calm",
@@ -104,6 +109,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 },
                 slots=2,
                 spread=0.3,
+                look="calm documentary footage, soft light, slow movement",
+                negative="fast motion, camera shake",
             ),
             Preset(
                 name="trailer",
@@ -130,6 +137,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 title_seconds=Fraction(3, 2),
                 slots=4,
                 spread=0.5,
+                look="cinematic film still, dramatic light, strong contrast",
             ),
             Preset(
                 name="social",
@@ -148,6 +156,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 title_seconds=Fraction(3, 2),
                 slots=4,
                 spread=0.4,
+                look="bright, vivid footage, clear daylight",
             ),
         )
     }

@@ -190,6 +190,7 @@ class Project:
                 name: _listed("sentence_prefers", shots)
                 for name, shots in self.data.get("sentence_prefers", {}).items()
             },
+            prompts=dict(self.data.get("prompts", {})),
         )
 
     @property
@@ -225,7 +226,7 @@ class Project:
         size = settings.get("size", [2, 2])
         if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
             raise ValueError(f"size must be two whole numbers, got {size!r}")
-        for name in ("reframe", "transitions", "match_colour", "burn_captions", "split_edits"):
+        for name in ("reframe", "transitions", "match_colour", "burn_captions", "label", "split_edits"):
             if not isinstance(settings.get(name), bool | None):
                 raise ValueError(f"{name} must be true or false, got {settings[name]!r}")
         for name in ("loudness", "narration_level", "source_level", "music_level"):
@@ -282,6 +283,7 @@ class Project:
             "locks": sorted(taste.locks),
             "pins": pins,
             "prefers": sorted(taste.prefers),
+            "prompts": dict(taste.prompts),
             "retired": [entry for _, entry in sorted(retired.items())],
             "seed": cut.seed,
             "sentence_bans": {name: sorted(shots) for name, shots in taste.sentence_bans.items()},

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from montage.gaps import FALLBACKS, Fallback, Fill, fill_gaps, take_file
-from montage.marks import film_marks
+from montage.gaps import FALLBACKS, Fallback, Fill, fill_gaps
+from montage.generation import Generation
+from montage.marks import film_marks, labelled
+from montage.signing import Signing, sign
+from montage.splicing import take_file
 from montage.values import MontageError
 
 if TYPE_CHECKING:
-    from generate.base import Generator
     from montage.cut import Cut
     from montage.film import Film
     from montage.formats import CodecName, Fit, Quality, Slow
@@ -63,12 +65,14 @@ class RenderOptions(TypedDict, total=False):
     """Draw the captions into the picture: False."""
     levels: Levels | None
     """How loud the film and its parts are; None for -14 LUFS and the usual balance: None."""
-    model: Generator | Path | str | None
-    """Makes the shots of the gaps: a folder of a diffusers pipeline or any generator: None."""
+    label: bool
+    """Say in a corner of each generated shot that it is one, and how it was made: False."""
+    sign: Signing | None
+    """Whose certificate signs a film with generated shots; None for ``Signing()``: None."""
+    generation: Generation | None
+    """Which models make the shots of gaps, and how; None for what fits this machine: None."""
     fallback: Fallback
     """The first step of the ladder below the model; ``none`` fails at a gap: auto."""
-    gates: bool
-    """Refuse generated takes that are black, frozen, noise, or cut within: True."""
     progress: Progress | None
     """Called with (done, total, what): None."""
     cancel: Callable[[], bool] | None
@@ -105,7 +109,7 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
     path = Path(path)
     size, quality = options.get("size", (1920, 1080)), options.get("quality", "final")
     progress, cancel = options.get("progress"), options.get("cancel")
-    fallback, model = options.get("fallback", "auto"), options.get("model")
+    fallback = options.get("fallback", "auto")
     if fallback not in FALLBACKS:
         raise MontageError(f"unknown fallback {fallback!r}: use one of {', '.join(FALLBACKS)}")
     if not path.parent.is_dir():
@@ -114,8 +118,7 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
         cut,
         size=size,
         first=fallback,
-        model=Path(model) if isinstance(model, str) else model,
-        gates=options.get("gates", True),
+        generation=options.get("generation"),
         progress=progress,
         cancel=cancel,
     )
@@ -145,6 +148,8 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
         },
     )
     timeline = _finished(timeline, cut, options)
+    if options.get("label", False):
+        timeline = labelled(timeline, cut)
     starts: dict[str, int] = {}
     for clip in timeline.picture:
         starts.setdefault(clip.sentence, clip.start)
@@ -170,6 +175,9 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
         progress=progress,
         cancel=cancel,
     )
+    signed = sign(film.path, cut, options.get("sign") or Signing())
+    if signed is not None:
+        film = replace(film, checks=(*film.checks, signed))
     return Rendered(film, cut, fills)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from index.library import Library
     from montage.cut import Cut
     from montage.film import Film
+    from montage.intents import Intent
     from montage.mixing import Levels
     from montage.timeline import Music
     from montage.voiceover import Voiceover
@@ -47,6 +48,7 @@ SETTINGS: Mapping[str, Any] = {
     "match_colour": False,
     "captions": ["srt"],
     "burn_captions": False,
+    "label": False,
     "loudness": -14.0,
     "narration_level": 0.0,
     "source_level": 0.0,
@@ -297,6 +299,7 @@ class Session:
             "match_colour": self.setting("match_colour"),
             "captions": self.setting("captions") or (),
             "burn_captions": self.setting("burn_captions"),
+            "label": self.setting("label"),
             "levels": self._levels(),
             **self.options,
         }
@@ -311,6 +314,24 @@ class Session:
             changes=changes,
             seconds={"plan": planned, "render": total - planned, "total": total},
         )
+
+    def intended(self, cut: Cut) -> tuple[tuple[Intent, ...], str]:
+        """(what would be generated for the gaps of a cut, why nothing would be); nothing is made.
+
+        Raises:
+            GenerationError: if a model that was named cannot be used.
+        """
+        from montage.generation import Generation, open_studio
+        from montage.intents import intents
+        from montage.splicing import takes_folder
+
+        if not cut.gaps:
+            return (), ""
+        generation = self.options.get("generation") or Generation()
+        studio = open_studio(generation, takes_folder(cut.library))
+        width, height = self.setting("size")
+        found = intents(cut, (width, height), studio, generation)
+        return found, studio.reason or ("" if found else "no model was named")
 
     def _levels(self) -> Levels:
         from montage.mixing import Levels

@@ -56,6 +56,10 @@ CAPTION_FORMATS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {"srt": _for_srt, "vtt": _for_vtt, "ass": _for_ass}
 )
 """Each format, and how a line of text is written so that it is shown as it is."""
+LABEL_LETTERS = 0.028
+"""Height of a label's letters, as a share of the frame's shorter side."""
+LABEL_TOP = 0.035
+"""How far a label stands from the upper edge, as a share of the height."""
 
 
 def write_captions(cues: Iterable[Cue], path: Path, *, size: tuple[int, int] = (1920, 1080)) -> Path:
@@ -133,8 +137,25 @@ def caption_style(size: tuple[int, int], font: str = "Noto Sans CJK SC") -> Any:
     )
 
 
-def ass_text(cues: Iterable[tuple[Cue, str]], size: tuple[int, int]) -> str:
-    """Cues, each in a font of its own, as an ASS file's text."""
+def label_style(size: tuple[int, int], font: str) -> Any:
+    """The lettering of a label in the corner: small, on a dark ground, above and to the right."""
+    import pysubs2
+
+    style = caption_style(size, font)
+    letters = LABEL_LETTERS * min(size)
+    style.fontsize = round(letters * 1.3, 1)
+    style.outline, style.shadow = round(letters * 0.25, 2), 0
+    style.borderstyle = 3  # a box in place of an outline: it is read over any picture
+    style.outlinecolor = pysubs2.Color(0, 0, 0, 96)
+    style.alignment = pysubs2.Alignment.TOP_RIGHT
+    style.marginv = round(LABEL_TOP * size[1])
+    return style
+
+
+def ass_text(
+    cues: Iterable[tuple[Cue, str]], size: tuple[int, int], labels: Iterable[tuple[Cue, str]] = ()
+) -> str:
+    """Cues, and labels for the corner, each in a font of its own, as an ASS file's text."""
     import pysubs2
 
     file = pysubs2.SSAFile()
@@ -143,6 +164,10 @@ def ass_text(cues: Iterable[tuple[Cue, str]], size: tuple[int, int]) -> str:
         file.styles[font] = caption_style(size, font)
         text = "\\N".join(_for_ass(line) for line in cue.lines)
         file.append(pysubs2.SSAEvent(start=cue.start, end=cue.end, text=text, style=font))
+    for cue, font in labels:
+        file.styles[f"label {font}"] = label_style(size, font)
+        text = "\\N".join(_for_ass(line) for line in cue.lines)
+        file.append(pysubs2.SSAEvent(start=cue.start, end=cue.end, text=text, style=f"label {font}"))
     return str(file.to_string("ass"))
 
 

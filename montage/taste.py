@@ -42,6 +42,8 @@ class Taste:
     """Ids of shots that are rather shown than others, by any sentence."""
     sentence_prefers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Sentence id to ids of shots that it rather shows than others."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Sentence id to what a generated shot of it should show, in place of its text."""
 
     def __post_init__(self) -> None:
         for name in ("bans", "locks", "prefers"):
@@ -50,6 +52,10 @@ class Taste:
         for name in ("sentence_bans", "sentence_prefers"):
             each = {sentence: _ids(name, shots) for sentence, shots in getattr(self, name).items()}
             object.__setattr__(self, name, {sentence: shots for sentence, shots in each.items() if shots})
+        object.__setattr__(self, "prompts", dict(self.prompts))
+        for sentence, prompt in self.prompts.items():
+            if not isinstance(prompt, str) or not prompt.strip():
+                raise ValueError(f"the prompt of sentence {sentence} must be text, got {prompt!r}")
         _ids("pins", [*self.pins, *(choice.shot for choice in self.pins.values())])
         _ids("sentences", [*self.sentence_bans, *self.sentence_prefers])
         both = [(self.bans, self.prefers, "")]
@@ -74,6 +80,11 @@ class Taste:
         """The same with another pin of ``sentence``, None for no pin."""
         pins = {name: pin for name, pin in self.pins.items() if name != sentence}
         return replace(self, pins=pins if choice is None else {**pins, sentence: choice})
+
+    def prompted(self, sentence: str, prompt: str | None) -> Taste:
+        """The same with another prompt for ``sentence``, None for that of its text."""
+        prompts = {name: text for name, text in self.prompts.items() if name != sentence}
+        return replace(self, prompts=prompts if prompt is None else {**prompts, sentence: prompt})
 
     def locked(self, sentence: str, on: bool) -> Taste:
         """The same with ``sentence`` locked or not."""

@@ -131,8 +131,10 @@ class Clip:
     """Frames over which it comes up over ``under``."""
     under: Clip | None = None
     """What the clip before would go on to show: a clip of ``dissolve`` frames."""
+    label: str = ""
+    """What a corner of it says: that it was generated, and how; lines end with a line feed."""
     burn: Burn | None = None
-    """Captions drawn into it."""
+    """Captions and label drawn into it."""
 
     def __post_init__(self) -> None:
         if self.start < 0 or self.frames <= 0:

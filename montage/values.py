@@ -115,6 +115,10 @@ class Directives:
     size: ShotSize | None = None
     move: Literal["static", "pan", "tilt", "zoom", "handheld"] | CameraMove | None = None
     """A kind of camera move, with its direction where that matters."""
+    camera: str = ""
+    """The move in the script's own word where that is no move of footage, such as ``dolly-in``."""
+    prompt: str = ""
+    """What a generated shot of it should show, in place of its text."""
     lock: bool = False
     """Keep what the last cut showed, to the frame, whatever happens around it."""
     prefer: tuple[Pin, ...] = ()

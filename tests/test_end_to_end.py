@@ -11,13 +11,14 @@ import av
 import pytest
 
 import montage
-from generate import Diffusers, read_marks
+from generate import Diffusers, Tuning, read_marks
 from index.library import Library
 from montage.cli import main
-from montage.gaps import take_file
+from montage.generation import Generation
 from montage.marks import read_film_marks
 from montage.project import Project
 from montage.rendering import render_cut
+from montage.splicing import take_file
 from montage.values import FilmError
 
 SIZE = (320, 180)
@@ -146,7 +147,7 @@ def test_a_model_makes_the_shot_of_a_gap(sample_index: Path, story: Path, tiny_w
     library = Library.open(sample_index)
     takes = sample_index / ".montage" / "takes"
     takes.mkdir(exist_ok=True)
-    model = Diffusers(tiny_wan, takes, steps=2, native_area=64 * 64)
+    model = Diffusers(tiny_wan, takes, Tuning(steps=2, native_area=64 * 64))
     cut = montage.plan(montage.parse_script(text), library)
     assert [slot.kind for slot in cut.slots] == ["gap", "footage"]
     made = render_cut(
@@ -155,14 +156,13 @@ def test_a_model_makes_the_shot_of_a_gap(sample_index: Path, story: Path, tiny_w
         size=(160, 96),
         fit="crop",
         quality="draft",
-        model=model,
+        generation=Generation(models=(model,), gates=False),
         fallback="none",
-        gates=False,
     )
     slot = made.cut.slots[0]
     assert slot.kind == "diffusion"
     assert slot.take["digital_source_type"].endswith("/trainedAlgorithmicMedia")
-    assert slot.take["prompt"] == "A whale sings under the sea."
+    assert slot.take["prompt"].startswith("A whale sings under the sea, documentary footage")
     assert slot.frames == cut.slots[0].frames
     assert frames_of(made.film.path) == made.film.frames
     marks = read_film_marks(made.film.path)
@@ -171,7 +171,12 @@ def test_a_model_makes_the_shot_of_a_gap(sample_index: Path, story: Path, tiny_w
     ]
 
     # With the gates on, an untrained model's noise is refused and the next step of the ladder stands in.
-    options = {"size": (160, 96), "fit": "crop", "quality": "draft", "model": model}
+    options = {
+        "size": (160, 96),
+        "fit": "crop",
+        "quality": "draft",
+        "generation": Generation(models=(model,)),
+    }
     refused = render_cut(cut, story / "refused.mp4", **options, fallback="card")
     assert refused.cut.slots[0].kind == "card"
     assert any("refused" in step for step in refused.fills[0].steps), refused.fills

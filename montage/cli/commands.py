@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from montage import __version__
+from montage.cli.generating import generation_options, signing_options
 from montage.cli.options import FILE, FOLDER, render_options, script_options, search_options
 from montage.cli.output import Output, output_options, printable
 
@@ -104,6 +105,7 @@ def search(output: Output, weight: tuple[tuple[str, float], ...], **options: Any
 
 @cli.command()
 @script_options
+@generation_options
 @output_options
 def plan(output: Output, **options: Any) -> None:
     """Choose the shots for a script and show why, without making the film.
@@ -156,6 +158,8 @@ def storyboard(output: Output, **options: Any) -> None:
 @cli.command()
 @script_options
 @render_options
+@generation_options
+@signing_options
 @output_options
 def render(output: Output, no_fallback: bool, **options: Any) -> None:
     """Make the film of a script, its captions and its project file.
@@ -175,6 +179,8 @@ def render(output: Output, no_fallback: bool, **options: Any) -> None:
 @cli.command("watch")
 @script_options
 @render_options
+@generation_options
+@signing_options
 @output_options
 def watch_command(output: Output, no_fallback: bool, **options: Any) -> None:
     """Make the film, and again at each save of the script, until Ctrl-C.
@@ -276,8 +282,11 @@ def models_list(output: Output) -> None:
 
 @models.command("pull")
 @click.argument("name")
+@click.option(
+    "--accept-licence", multiple=True, metavar="NAME", help="A model whose licence sets conditions."
+)
 @output_options
-def models_pull(name: str, output: Output) -> None:
+def models_pull(name: str, accept_licence: tuple[str, ...], output: Output) -> None:
     """Fetch a model's weights; goes on where a broken download stopped.
 
     \b
@@ -285,4 +294,4 @@ def models_pull(name: str, output: Output) -> None:
     """
     from montage.cli.reports import run_models_pull
 
-    run_models_pull(printable(name), output)
+    run_models_pull(printable(name), output, accept_licence)

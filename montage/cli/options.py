@@ -290,22 +290,11 @@ def render_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="Cut sound up to half a second before or after its picture. [default: no]",
             ),
             click.option(
-                "--model",
-                type=click.Path(exists=True, file_okay=False, path_type=Path),
-                help="Folder of a diffusers pipeline that makes the shots the library lacks.",
-            ),
-            click.option(
                 "--fallback",
                 type=click.Choice(["auto", "near-miss", "still", "card", "none"]),
                 default="auto",
                 show_default=True,
                 help="The first step to try for a gap when no model makes its shot; later steps follow.",
-            ),
-            click.option(
-                "--gates/--no-gates",
-                default=True,
-                show_default=True,
-                help="Refuse generated shots that are black, frozen, noise, or cut within.",
             ),
             click.option(
                 "--no-fallback", is_flag=True, help="Fail at a gap instead; the same as --fallback none."

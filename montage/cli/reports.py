@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +169,11 @@ def _gpu() -> str:
 
 
 def run_models_list(output: Output) -> None:
-    """List the models."""
+    """List the models: those that match, and those that generate."""
+    from generate.catalogue import LORAS, MODELS, auto_model, is_here
     from index.encoders.models import list_models
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": status.model.name,
             "here": status.present,
@@ -181,23 +184,91 @@ def run_models_list(output: Output) -> None:
         }
         for status in list_models()
     ]
+    rows += [
+        {
+            "name": model.name,
+            "here": is_here(model.name),
+            "megabytes": round(model.size / 1e6),
+            "licence": model.licence,
+            "restriction": model.restriction,
+            "does": model.does,
+            "gpu_gigabytes": round(model.memory / 1024**3),
+            "architecture": model.pipeline,
+        }
+        for model in MODELS.values()
+    ]
+    rows += [
+        {
+            "name": lora.name,
+            "here": is_here(lora.name),
+            "megabytes": round(lora.size / 1e6),
+            "licence": lora.licence,
+            "restriction": lora.restriction,
+            "does": lora.does,
+            "model": lora.model,
+            "steps": lora.steps,
+        }
+        for lora in LORAS.values()
+    ]
+    memory = _gpu_memory()
+    best = None if memory is None else auto_model(memory)
 
     def show() -> None:
         output.table(
-            ["name", "here", "MB", "licence", "languages", "architecture"],
-            [[r["name"], "yes" if r["here"] else "no", *list(r.values())[2:]] for r in rows],
-            right="MB",
+            ["name", "here", "GB", "GPU GB", "licence", "does"],
+            [
+                [
+                    r["name"],
+                    "yes" if r["here"] else "no",
+                    f"{r['megabytes'] / 1000:.1f}",
+                    r.get("gpu_gigabytes", ""),
+                    r["licence"] + (" *" if r.get("restriction") else ""),
+                    r.get("does") or f"matches {r['languages']}",
+                ]
+                for r in rows
+            ],
+            right="GB,GPU GB",
         )
+        output.line(
+            "* sets conditions: montage models pull NAME says which, and --accept-licence NAME accepts"
+        )
+        if best is not None:
+            output.line(f"--model auto takes {best.name} on this machine")
 
     output.result(rows, show)
 
 
-def run_models_pull(name: str, output: Output) -> None:
+def _gpu_memory() -> int | None:
+    """Bytes of the first GPU, by its driver's own tool."""
+    size = re.search(r"(\d+) MiB", _gpu())
+    return None if size is None else int(size[1]) * 1024**2
+
+
+def run_models_pull(name: str, output: Output, accepted: Collection[str] = ()) -> None:
     """Fetch a model's weights, the size said first."""
+    from generate.catalogue import LORAS, MODELS
     from index.encoders.models import model_size, pull_model
 
+    if name in MODELS or name in LORAS:
+        _pull_video_model(name, output, accepted)
+        return
     size = model_size(name)
     output.note(f"{name}: {size / 1e6:.0f} MB to fetch" if size else f"{name} is here already; checking it")
     # The hub's client draws the bar, with rate and time left, on a terminal.
     path = pull_model(name, lambda file, size: output.note(f"{file}: {size / 1e6:.1f} MB"))
+    output.result({"model": name, "path": str(path)}, lambda: output.line(f"{name} is here: {path}"))
+
+
+def _pull_video_model(name: str, output: Output, accepted: Collection[str]) -> None:
+    from generate.fetching import plan_download, pull
+
+    download = plan_download(name, accepted)
+    if download.missing:
+        output.note(
+            f"{name}: {download.missing / 1e9:.1f} GB of {download.size / 1e9:.1f} GB to fetch, under "
+            f"{download.model.licence}"
+        )
+    else:
+        output.note(f"{name} is here already; checking it")
+    path = pull(download, lambda file, size: output.note(f"{file}: {size / 1e6:.1f} MB"))
     output.result({"model": name, "path": str(path)}, lambda: output.line(f"{name} is here: {path}"))

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from montage.cli.output import Output, printable
+from montage.intents import told_seconds
 
 if TYPE_CHECKING:
     from index.builder import IndexEvent
     from montage.cut import Cut
     from montage.film import Film
+    from montage.intents import Intent
     from montage.rendering import RenderOptions
     from montage.session import Session, Update
 
@@ -115,8 +117,11 @@ def session_of(
     **asked: Any,
 ) -> Session:
     """The session of a command: what its options ask for, told from what ``render`` takes."""
+    from montage.cli.generating import generation_of, signing_of
     from montage.session import SETTINGS, Session
 
+    asked["generation"] = generation_of(asked, output)
+    asked["sign"] = signing_of(asked)
     settings = {name: value for name, value in asked.items() if name in SETTINGS and value is not None}
     options = {name: value for name, value in asked.items() if name not in SETTINGS}
     return Session(
@@ -247,7 +252,41 @@ def run_plan(output: Output, **options: Any) -> None:
     """Plan a script, save the project and show the cut."""
     cut, session = planned(output, **options)
     session.save(cut)
-    output.result(_cut_data(cut), lambda: _show_cut(cut, output))
+    wanted, reason = session.intended(cut)
+    data = {
+        **_cut_data(cut),
+        "generate": [_intent_data(intent) for intent in wanted],
+        "not_generated": reason,
+    }
+
+    def show() -> None:
+        _show_cut(cut, output)
+        for intent in wanted:
+            output.line(f"generate: {printable(intent.line)}")
+            for note in intent.notes:
+                output.line(f"  not {printable(note)}")
+        if wanted and all(intent.seconds is not None for intent in wanted):
+            output.line(f"in all about {told_seconds(sum(intent.seconds or 0.0 for intent in wanted))}")
+        if cut.gaps and not wanted and reason:
+            output.line(f"nothing will be generated: {reason}")
+
+    output.result(data, show)
+
+
+def _intent_data(intent: Intent) -> dict[str, Any]:
+    """What is to be generated, as plain data."""
+    return {
+        "sentence": intent.sentence.number,
+        "model": getattr(intent.generator, "model", intent.generator.name),
+        "strategy": intent.strategy,
+        "prompt": intent.prompt.text,
+        "negative_prompt": intent.prompt.negative,
+        "takes": intent.takes,
+        "shots": len(intent.pieces),
+        "seed": intent.seed,
+        "seconds": None if intent.seconds is None else round(intent.seconds, 1),
+        "notes": list(intent.notes),
+    }
 
 
 def run_render(output: Output, **options: Any) -> None:

@@ -282,7 +282,7 @@ def test_crop_covers() -> None:
 def test_exported_names() -> None:
     assert set(generate.__all__) == {
         "Cancelled", "Card", "Diffusers", "GenerationError", "Generator", "Request", "StepDown", "Still",
-        "Take", "check_take", "make_take", "read_marks",
+        "Take", "Tuning", "check_take", "make_take", "read_marks",
     }  # fmt: skip
     for name in generate.__all__:
         assert getattr(generate, name).__module__.startswith("generate.")

@@ -139,6 +139,8 @@ presets = st.builds(
     ),
     st.tuples(milliseconds, milliseconds, milliseconds),
     says=st.text(max_size=20),
+    look=st.text(max_size=20),
+    negative=st.text(max_size=20),
     spread=st.integers(10, 3000).map(lambda value: value / 1000),
     slowest=st.integers(1, 1000).map(lambda value: Fraction(value, 1000)),
     title_seconds=milliseconds,

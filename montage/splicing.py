@@ -1,0 +1,162 @@
+"""Takes that stand for footage: measured by the indexer, spliced in as candidates like any other shot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from index.base import Span
+from index.values import Look, Media, Shot
+from montage.values import Candidate, MontageError, Sentence, Slot, SlotKind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from generate.base import Take
+    from index.library import Library
+    from montage.script import Script
+    from montage.taste import Taste
+
+__all__ = ["Spliced", "measured", "referenced", "splice", "splices_of", "take_file", "takes_folder"]
+
+TAKES = "takes"
+"""Folder of the takes in the library's store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spliced:
+    """A take that stands for footage."""
+
+    sentence: str
+    """Sentence id."""
+    kind: SlotKind
+    media: Media
+    shot: Shot
+    match: float
+    take: Mapping[str, object]
+    """What the project file keeps of it."""
+
+
+def takes_folder(library: Library) -> Path:
+    """Where the takes of a library lie; made if need be."""
+    folder: Path = library.store_dir / TAKES
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def take_file(slot: Slot, library: Library) -> Path:
+    """Where the take of a generated slot lies.
+
+    Raises:
+        MontageError: if the slot has no take.
+    """
+    if slot.take is None:
+        raise MontageError(f"slot of sentence {slot.sentence} has no take")
+    folder: Path = library.store_dir / TAKES
+    return folder / str(slot.take["file"])
+
+
+def splice(spliced: Spliced) -> Candidate:
+    """A take as the candidate of its sentence."""
+    return Candidate(
+        sentence=spliced.sentence,
+        shot=spliced.shot,
+        span=spliced.shot.span,
+        match=spliced.match,
+        parts={"embedding": spliced.match},
+        why=f"generated: {spliced.take['model']}",
+    )
+
+
+def referenced(spliced: Sequence[Spliced]) -> set[str]:
+    """Ids of the shots whose frames takes show: they must not be shown a second time as footage."""
+    return {str(made.take["reference"]) for made in spliced if made.take.get("reference")}
+
+
+def splices_of(slots: Sequence[Slot], script: Script, library: Library, taste: Taste) -> tuple[Spliced, ...]:
+    """The takes that slots show, where their sentence and its own prompt still say the same and the file is
+    still there."""
+    sentences = {sentence.id: sentence for sentence in script.sentences}
+    found = []
+    for slot in slots:
+        sentence = sentences.get(slot.sentence)
+        if slot.take is None or sentence is None or sentence.text != slot.take.get("text"):
+            continue
+        if slot.take.get("asked") and not sentence.directives.generate:
+            continue
+        written = sentence.directives.prompt or taste.prompts.get(sentence.id, "")
+        if slot.kind == "diffusion" and slot.take.get("written", "") != written:
+            continue
+        try:
+            if take_file(slot, library).is_file():
+                found.append(_from_json(slot.sentence, slot.kind, slot.take))
+        except (KeyError, TypeError, ValueError):
+            continue  # half of what is known of it is lost: it is made again
+    return tuple(found)
+
+
+def _from_json(sentence: str, kind: SlotKind, take: Mapping[str, Any]) -> Spliced:
+    fps = Fraction(take["fps"])
+    media = Media(
+        id=take["media"],
+        paths=(take["file"],),
+        duration=Fraction(take["frames"]) / fps,
+        width=take["width"],
+        height=take["height"],
+        rate=fps,
+        codec="h264",
+    )
+    look = dict(take["look"])
+    span = Span(Fraction(0), media.duration)
+    shot = Shot(
+        id=f"{media.id[:12]}-take",
+        media=media.id,
+        span=span,
+        windows=(span,),
+        look=Look(**{**look, "lab": tuple(look["lab"])}),
+    )
+    return Spliced(
+        sentence=sentence, kind=kind, media=media, shot=shot, match=float(take["match"]), take=take
+    )
+
+
+def measured(
+    take: Take, sentence: Sentence, library: Library, more: Mapping[str, object] | None = None
+) -> tuple[Spliced, NDArray[np.float32]]:
+    """A take seen by the indexer, as real footage is, and the (D,) unit vector of what it shows.
+
+    ``more`` goes into what the project file keeps: ``reference``, ``strategy`` and so on.
+    """
+    from index.faces import find_faces
+    from index.measure import measure_file
+    from index.query import Matcher
+
+    seen = measure_file(take.path, library.encoder, faces=find_faces)
+    match = Matcher(library).match_features(seen.features, sentence.text, sentence.language)
+    best = max(seen.shots, key=lambda shot: shot.span.seconds)
+    record = {
+        "file": take.path.name,
+        "media": seen.media.id,
+        "frames": take.frames,
+        "fps": str(take.fps),
+        "width": take.width,
+        "height": take.height,
+        "look": asdict(best.look),
+        "match": round(float(match.mean()), 4),
+        "model": take.model,
+        "model_hash": take.model_hash,
+        "prompt": take.prompt,
+        "reference": None,
+        "asked": sentence.directives.generate,
+        "seed": take.seed,
+        "text": sentence.text,
+        "digital_source_type": take.digital_source_type,
+        **(more or {}),
+    }
+    mean = library.encoder.project(seen.features, sentence.language).mean(axis=0)
+    return _from_json(sentence.id, take.kind, record), mean / max(float(np.linalg.norm(mean)), 1e-6)
