@@ -10,13 +10,27 @@ from montage.formats import Format
 from montage.timeline import Clip, Grade
 from montage.tonemapping import KNEE, PEAK, WHITE
 
-__all__ = ["HLG", "THUMB", "TOLERANCE", "colour_in", "comparable", "graph", "quoted", "untouched"]
+__all__ = [
+    "HLG",
+    "THUMB",
+    "TOLERANCE",
+    "WOVEN",
+    "colour_in",
+    "comparable",
+    "fitting",
+    "graph",
+    "quoted",
+    "timing",
+    "untouched",
+]
 
 THUMB = 24
 """Side of the thumbnails by which segments are checked, pixels."""
 TOLERANCE = Fraction(2, 1000)
 """Seconds by which a timestamp may be late and still count as on time: containers such as Matroska round
 timestamps to a millisecond, and so do project files with in-points."""
+WOVEN = "bwdif=mode=send_frame:deint=interlaced"
+"""Interlaced pictures are made whole; others pass."""
 PAD_SECONDS = Fraction(1, 2)
 """The last frame is held for this long at most where a source ends early; more is an error."""
 HLG = "arib-std-b67"
@@ -204,16 +218,15 @@ def graph(clip: Clip, form: Format, burn: str = "", hlg: str = "") -> str:
         burn: The filter that draws captions; empty for none.
         hlg: The table that brings HLG to SDR, a path escaped for a filter graph.
     """
-    woven = "bwdif=mode=send_frame:deint=interlaced"
     parts = [
-        f"[0:v:0]{woven},{timing(clip, form)},split=2[a][b]",
+        f"[0:v:0]{WOVEN},{timing(clip, form)},split=2[a][b]",
         f"[b]{thumbing(clip, form)}[t]",
         f"[a]{fitting(clip, form, hlg)}[m]",
     ]
     last = "m"
     if clip.under is not None:
         seconds = float(clip.dissolve / form.fps)
-        parts.append(f"[1:v:0]{woven},{timing(clip.under, form)},{fitting(clip.under, form, hlg)}[u]")
+        parts.append(f"[1:v:0]{WOVEN},{timing(clip.under, form)},{fitting(clip.under, form, hlg)}[u]")
         parts.append(f"[u][m]xfade=transition=fade:duration={seconds:.6f}:offset=0[x]")
         last = "x"
     after = [*_faded(clip), *([burn] if burn else []), f"format={form.pixel_format}", f"setparams={_TAGS}"]

@@ -67,16 +67,21 @@ class Offer:
 
     @property
     def room(self) -> tuple[Fraction, Fraction]:
-        """What of its source may be shown: all of the shot but for the guard, or the span that was named."""
+        """What of its source may be shown: all of the shot but for the guard, the span that was named, or all
+        of a take, which has no neighbours in its file."""
         span = self.candidate.shot.span
+        if self.whole:
+            return span.start, span.end
         if self.exact:
             return self.candidate.span.start, self.candidate.span.end
         guard = GUARD_FRAMES / (self.rate or GUARD_RATE)
         return span.start + guard, span.end - guard
 
     def most(self, fps: Fraction, preset: Preset) -> int:
-        """Frames of film that it can fill, slowed down as far as the preset allows."""
+        """Frames of film that it can fill: footage slowed as far as the preset allows, a take as it is."""
         low, high = self.room
+        if self.whole:
+            return math.floor((high - low) * fps)
         return max(0, math.floor((high - low) / preset.slowest * fps))
 
 

@@ -5,29 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from montage.generation import Generation, Studio
 from montage.intents import TIMINGS, Intent, told_seconds
+from montage.material import request_for
 from montage.splicing import Spliced, measured, takes_folder
-from montage.values import Alternate
+from montage.stretches import own_size, stretch
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from generate.base import Frame, Request, Take
-    from index.library import Library
     from montage.cut import Cut
 
-__all__ = ["Made", "frames_around", "make_takes", "neighbour_frames"]
+__all__ = ["Made", "make_takes"]
 
 Progress = Callable[[float, float, str], None]
-
-SIDE = 480
-"""Pixels of the shorter side of footage that a model is given: what the models work at."""
 
 
 @dataclass(slots=True)
@@ -130,15 +126,15 @@ class _Making:
 
         check_prompt(intent.prompt.text)
         for number in range(intent.takes):
-            for piece, frames in enumerate(intent.pieces):
-                self._take(intent, number, piece, frames)
+            for piece in range(len(intent.pieces)):
+                self._take(intent, number, piece)
                 self.done += 1
 
-    def _take(self, intent: Intent, number: int, piece: int, frames: int) -> None:
+    def _take(self, intent: Intent, number: int, piece: int) -> None:
         from generate.base import Cancelled, GenerationError
         from generate.takes import make_take
 
-        request = self._request(intent, number, piece, frames)
+        request = self._request(intent, number, piece)
         before = len(getattr(intent.generator, "told", ()))
         try:
             take, steps = make_take(
@@ -149,6 +145,7 @@ class _Making:
                 self._stop,
                 gates=self.generation.gates,
                 made=lambda made, seconds: self._timed(intent, made, seconds),
+                refuse=self._unsafe,
             )
         except Cancelled:
             raise
@@ -162,10 +159,56 @@ class _Making:
             self.made.tell(intent.sentence.id, f"{step.generator}: {step.reason}")
         for told in getattr(intent.generator, "told", ())[before:]:
             self.made.tell(intent.sentence.id, told)
-        self._judged(intent, take)
+        try:
+            self._judged(intent, self._composed(intent, take) if intent.footage else take)
+        except Cancelled:
+            raise
+        except GenerationError as error:
+            self.made.tell(intent.sentence.id, f"take with seed {take.seed} refused: {error}")
+
+    def _composed(self, intent: Intent, take: Take) -> Take:
+        """A take with the footage that it goes on from, or that it surrounds."""
+        from generate.base import GenerationError
+        from generate.composing import compose, continued, surrounded
+        from generate.gates import check_take
+
+        near, library = intent.near, self.cut.library
+        assert near is not None
+        extends = intent.strategy == "extend"
+        size = self.size if extends else own_size(library, near.shot, self.size)
+        whole = compose(
+            take,
+            continued if extends else surrounded,
+            lambda: stretch(
+                library,
+                near.shot,
+                near.span.start,
+                intent.footage,
+                self.cut.fps,
+                size,
+                speed=intent.speed,
+                cancel=self.cancel,
+            ),
+            intent.footage + (take.frames if extends else 0),
+            f"{near.shot} {near.span} {intent.speed}",
+            {"footage_frames": intent.footage},
+            self._stop,
+        )
+        if extends and self.generation.gates:
+            # Of the whole only the join is new: footage itself may be dark or still.
+            cuts = [reason for reason in check_take(whole.path) if reason.startswith("inner cut")]
+            if cuts:
+                raise GenerationError(f"the take does not go on from its footage: {cuts[0]}")
+        return whole
 
     def _timed(self, intent: Intent, take: Take, seconds: float) -> None:
         self.timings.note(take, getattr(intent.generator, "device", "cpu"), seconds)
+
+    def _unsafe(self, take: Take) -> tuple[str, ...]:
+        from montage.safeguard import unsafe
+
+        reason, _ = unsafe(take, self.cut.library)
+        return (reason,) if reason else ()
 
     def _judged(self, intent: Intent, take: Take) -> None:
         """Measure a take like footage; it must show its sentence better than what there is."""
@@ -179,19 +222,20 @@ class _Making:
             "takes": intent.takes,
             "reference": reference,
         }
+        if intent.footage and intent.near is not None:
+            more["heard"] = {
+                "shot": intent.near.shot,
+                "start": str(intent.near.span.start),
+                "speed": str(intent.speed),
+            }
         spliced, meaning = measured(take, intent.sentence, self.cut.library, more)
         reason, checked = unsafe(take, self.cut.library)
         if reason:
             self.made.tell(intent.sentence.id, f"take with seed {take.seed} refused: {reason}")
             return
-        near = max((other.match for other in self.cut.slots[intent.place].alternates), default=0.0)
-        asked = intent.sentence.directives.generate
-        if self.generation.gates and not asked and spliced.match <= near:
-            self.made.tell(
-                intent.sentence.id,
-                f"take with seed {take.seed} refused: it matches {spliced.match:.2f}, no better than the "
-                f"nearest footage ({near:.2f})",
-            )
+        reason = self._poor(intent, spliced.match)
+        if reason:
+            self.made.tell(intent.sentence.id, f"take with seed {take.seed} refused: {reason}")
             return
         told: dict[str, object] = {"safety": checked}
         if intent.story:
@@ -202,47 +246,28 @@ class _Making:
                 self.subjects[intent.story] = (frame_of(take),)
         self.made.spliced.append(replace(spliced, take={**spliced.take, **told}))
 
-    def _request(self, intent: Intent, number: int, piece: int, frames: int) -> Request:
-        from generate.base import Request
+    def _poor(self, intent: Intent, match: float) -> str:
+        """Why a take that matches so well is not worth showing; empty if it is."""
+        if not self.generation.gates or intent.sentence.directives.generate:
+            return ""
+        if intent.footage:
+            assert intent.near is not None
+            least = min(intent.near.match, self.cut.library.encoder.calibration.threshold)
+            return (
+                f"it matches {match:.2f}, its footage alone {intent.near.match:.2f}" if match < least else ""
+            )
+        near = max((other.match for other in self.cut.slots[intent.place].alternates), default=0.0)
+        if match > near:
+            return ""
+        return f"it matches {match:.2f}, no better than the nearest footage ({near:.2f})"
 
-        cut, near = self.cut, intent.near
-        reference: Frame | None = None
-        video: tuple[Frame, ...] = ()
-        fps: Fraction | None = None
-        last: Frame | None = None
-        strength = 0.8
-        if near is not None and intent.strategy == "from-near-miss":
-            reference = frames_around(cut.library, near.shot, [near.span.middle])[0]
-        elif near is not None:
-            video, fps = self._footage(intent, near, frames)
-        elif intent.strategy == "bridge":
-            reference, last = self._ends(intent.place)
-        if near is not None and intent.strategy == "restyle":
-            from generate.strategies import restyle_strength
-
-            strength = restyle_strength(near.match / cut.library.encoder.calibration.threshold)
-        request = Request(
-            prompt=intent.prompt.text,
-            negative_prompt=intent.prompt.negative,
-            frames=frames,
-            fps=cut.fps,
-            width=self.size[0],
-            height=self.size[1],
-            seed=intent.seed + number + 7919 * piece,
-            strategy=intent.strategy,
-            reference=reference,
-            last=last,
-            video=video,
-            video_fps=fps,
-            strength=strength,
-            subjects=self._subjects(intent),
-            control=self.generation.control if intent.strategy == "control" else None,
-            camera=self._camera(intent),
-            neighbours=neighbour_frames(cut, intent.place),
+    def _request(self, intent: Intent, number: int, piece: int) -> Request:
+        request = request_for(
+            intent, self.cut, self.size, self.generation, number, piece, self._subjects(intent)
         )
-        return (
-            replace(request, reference=self._picture(request)) if intent.strategy == "factorised" else request
-        )
+        if intent.strategy != "factorised":
+            return request
+        return replace(request, reference=self._picture(request))
 
     def _picture(self, request: Request) -> Frame:
         """The picture that a factorised take begins with; painted once."""
@@ -265,37 +290,10 @@ class _Making:
         part.replace(path)
         return painted
 
-    def _camera(self, intent: Intent) -> str:
-        directives = intent.sentence.directives
-        return str(directives.move or "") if self.generation.camera else ""
-
     def _subjects(self, intent: Intent) -> tuple[Frame, ...]:
         """Pictures of the story's subject, where the model keeps to such."""
         honours: Collection[str] = getattr(intent.generator, "honours", ())
         return self.subjects.get(intent.story, ()) if intent.story and "subjects" in honours else ()
-
-    def _footage(self, intent: Intent, near: Alternate, frames: int) -> tuple[tuple[Frame, ...], Fraction]:
-        """Near-miss footage around what matches, at the model's rate."""
-        row = getattr(intent.generator, "row_for", None)
-        fps = self.cut.fps if row is None else Fraction(row(intent.strategy).fps)
-        shot = self.cut.library.shots[near.shot]
-        seconds = min(frames / self.cut.fps, shot.span.seconds)
-        start = max(shot.span.start, min(near.span.middle - seconds / 2, shot.span.end - seconds))
-        times = [start + n / fps for n in range(max(2, int(seconds * fps) + 1))]
-        return tuple(frames_around(self.cut.library, near.shot, times, SIDE)), fps
-
-    def _ends(self, place: int) -> tuple[Frame, Frame]:
-        """The last frame before a gap and the first one after it."""
-        before, after = self.cut.slots[place - 1], self.cut.slots[place + 1]
-        assert before.shot is not None
-        assert before.span is not None
-        assert after.shot is not None
-        assert after.span is not None
-        frame = 1 / self.cut.fps
-        first = frames_around(
-            self.cut.library, before.shot, [max(before.span.start, before.span.end - frame)]
-        )
-        return first[0], frames_around(self.cut.library, after.shot, [after.span.start])[0]
 
     def _stop(self) -> bool:
         return self.asked() or (self.cancel is not None and self.cancel())
@@ -326,30 +324,3 @@ def frame_of(take: Take) -> Frame:
 
     found: Any = frame_at(take.path, take.frames / take.fps / 2)
     return found  # type: ignore[no-any-return]
-
-
-def frames_around(
-    library: Library, shot: str, times: Sequence[Fraction], side: int | None = None
-) -> list[Frame]:
-    """Frames of a shot's file at ``times`` (source seconds), ``side`` pixels on the shorter side."""
-    from index.stills import frames_at
-
-    media = library.media[library.shots[shot].media]
-    short = min(media.display_size)
-    smaller = side if side is not None and side < short else None
-    return list(frames_at(library.path_of(media.id), times, start=media.start, side=smaller))
-
-
-def neighbour_frames(cut: Cut, place: int) -> tuple[Frame, ...]:
-    """Frames of the footage on either side of a slot, for colours."""
-    frames = []
-    for step in (-1, 1):
-        index = place + step
-        while 0 <= index < len(cut.slots) and cut.slots[index].kind != "footage":
-            index += step
-        if 0 <= index < len(cut.slots):
-            slot = cut.slots[index]
-            assert slot.shot is not None
-            assert slot.span is not None
-            frames += frames_around(cut.library, slot.shot, [slot.span.middle])
-    return tuple(frames)

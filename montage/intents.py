@@ -6,6 +6,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from generate.base import Generator, Strategy
     from montage.cut import Cut
 
-__all__ = ["TIMINGS", "Intent", "intents", "told_seconds"]
+__all__ = ["TIMINGS", "Intent", "all_intents", "intents", "told_seconds"]
 
 MOST_PIECES = 6
 """Takes that a gap longer than a model's limit is cut into at most."""
@@ -45,6 +46,10 @@ class Intent:
     written: str = ""
     """The prompt that somebody wrote for it by hand."""
     near: Alternate | None = None
+    footage: int = 0
+    """Frames of footage that go into it: what is gone on from, or painted around."""
+    speed: Fraction = Fraction(1)
+    """At which that footage is shown."""
     story: str = ""
     """Id of the sentence that begins its story; empty where it is in none."""
     notes: tuple[str, ...] = ()
@@ -57,7 +62,7 @@ class Intent:
         """One line for a person."""
         many = f"{self.takes} takes" if self.takes > 1 else "one take"
         parts = f" in {len(self.pieces)} shots" if len(self.pieces) > 1 else ""
-        name = getattr(self.generator, "model", self.generator.name)
+        name = _name(self.generator)
         how_long = "time not known yet" if self.seconds is None else f"about {told_seconds(self.seconds)}"
         return (
             f"sentence {self.sentence.number}: {many}{parts} by {name} ({self.strategy}), {how_long}: "
@@ -189,6 +194,64 @@ def _intent(
     return replace(intent, seconds=_estimate(intent, cut, size))
 
 
+def all_intents(
+    cut: Cut, size: tuple[int, int], studio: Studio, generation: Generation
+) -> tuple[tuple[Intent, ...], dict[str, str]]:
+    """(what will be generated: for gaps, and of shots that are reworked; sentence id to why a shot is not
+    reworked)."""
+    if not (generation.extend or generation.expand):
+        return intents(cut, size, studio, generation), {}
+    reworked, refused = _rework_intents(cut, size, studio, generation)
+    names = {intent.sentence.id for intent in reworked}
+    gaps = intents(cut, size, studio, generation)
+    return (*reworked, *(intent for intent in gaps if intent.sentence.id not in names)), refused
+
+
+def _rework_intents(
+    cut: Cut, size: tuple[int, int], studio: Studio, generation: Generation
+) -> tuple[tuple[Intent, ...], dict[str, str]]:
+    """(how shots of a cut will be gone on from or painted around, sentence id to why they will not)."""
+    from montage.reworking import reworks
+
+    wishes = idiom_wishes(cut.script, cut.preset)
+    found, refused = [], {}
+    for rework in reworks(cut, size, generation):
+        sentence = rework.sentence
+        generator = studio.generator_for(rework.how)
+        if generator is None:
+            why = studio.reason if not studio.generators else "none of the models can be asked so"
+            refused[sentence.id] = f"{rework.how}: {why or 'no model was named'}"
+            continue
+        made = rework.missing or rework.footage
+        longest = studio.longest(rework.how)
+        if longest is not None and made > longest * cut.fps:
+            refused[sentence.id] = (
+                f"{rework.how}: {float(made / cut.fps):.1f} s are needed, and {_name(generator)} makes "
+                f"{float(longest):.1f} s"
+            )
+            continue
+        intent = Intent(
+            sentence=sentence,
+            place=rework.place,
+            generator=generator,
+            strategy=rework.how,
+            prompt=prompt_for(sentence, cut.script, cut.preset, cut.taste, idiom=wishes.get(sentence.id)),
+            seed=_seed(cut, rework.place, ""),
+            pieces=(made,),
+            takes=generation.takes,
+            written=sentence.directives.prompt or cut.taste.prompts.get(sentence.id, ""),
+            near=rework.near,
+            footage=rework.footage,
+            speed=rework.speed,
+        )
+        found.append(replace(intent, seconds=_estimate(intent, cut, size)))
+    return tuple(found), refused
+
+
+def _name(generator: Generator) -> str:
+    return str(getattr(generator, "model", generator.name))
+
+
 def _lacks(strategy: Strategy, near: Alternate | None, between: bool) -> str:
     """What a strategy needs and this gap has not; empty where it has all."""
     if strategy in ("from-near-miss", "restyle", "control") and near is None:
@@ -196,7 +259,7 @@ def _lacks(strategy: Strategy, near: Alternate | None, between: bool) -> str:
     if strategy == "bridge" and not between:
         return "the shots before and after are not of one scene"
     if strategy in ("extend", "expand"):
-        return "it is for footage, not for gaps"
+        return "it is for footage that is there"
     return ""
 
 

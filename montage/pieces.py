@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,10 @@ VERSION = 2
 """Part of every key: raise it when the same inputs would give other samples."""
 CHANNELS = 2
 """Channels of a film."""
+BEYOND = Fraction(1, 10)
+"""Seconds beyond its shot from which on a clip's sound is silenced there; less comes of rounding."""
+FADE = 0.03
+"""Seconds of the fade before that silence."""
 NOTHING_LUFS = -69.0
 """At or below this nothing was heard (BS.1770's absolute gate is at -70)."""
 SPOKEN = 0.5
@@ -61,6 +66,7 @@ class Piece:
 
 def sound_key(clip: Clip, samples: int, before: int = 0, after: int = 0) -> str:
     """The name of a clip's sound: equal for equal samples."""
+    until = _until(clip, samples, after)
     return key_of(
         {
             "version": VERSION,
@@ -69,8 +75,15 @@ def sound_key(clip: Clip, samples: int, before: int = 0, after: int = 0) -> str:
             "origin": clip.origin,
             "samples": [before, samples, after],
             "speed": clip.speed,
+            **({} if until is None else {"until": until}),
         }
     )
+
+
+def _until(clip: Clip, samples: int, after: int) -> Fraction | None:
+    """The end of the clip's shot in source seconds, where its sound would go on well beyond it."""
+    end = clip.span.start + clip.speed * (samples + after) / SAMPLE_RATE
+    return clip.shot.end if clip.shot is not None and end > clip.shot.end + BEYOND else None
 
 
 def clip_sound(
@@ -79,7 +92,8 @@ def clip_sound(
     """A clip's source sound: exactly ``before + samples + after`` stereo samples.
 
     The sample at ``before`` is that of the in-point. Sound that begins late or ends early is completed
-    with silence. Slowed or hurried sound keeps its pitch.
+    with silence, and so is that of a clip that lasts longer than its shot. Slowed or hurried sound keeps its
+    pitch.
 
     Args:
         clip: What is shown.
@@ -104,6 +118,10 @@ def clip_sound(
     if start > margin:
         seek = ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{begin - margin:.6f}")
     length = total * float(clip.speed) / SAMPLE_RATE + 0.1
+    fade, until = "", _until(clip, samples, after)
+    if until is not None:
+        length = float(until - start)
+        fade = f",afade=t=out:st={max(0.0, length - FADE):.6f}:d={FADE}"
     tempo = (
         "" if clip.speed == 1 else "," + ",".join(f"atempo={step:.9f}" for step in _tempos(float(clip.speed)))
     )
@@ -112,7 +130,7 @@ def clip_sound(
         ["-threads", "1", *seek, "-copyts", "-vn", "-i", as_input(clip.source)],
         f"aformat=sample_fmts=fltp:channel_layouts=stereo,"
         f"atrim=start={begin:.6f}:end={begin + length:.6f},"
-        f"asetpts=PTS-{begin:.6f}/TB,aresample={SAMPLE_RATE}:async=1:first_pts=0{tempo},"
+        f"asetpts=PTS-{begin:.6f}/TB,aresample={SAMPLE_RATE}:async=1:first_pts=0{fade}{tempo},"
         f"apad=whole_len={total},atrim=end_sample={total},{_METER}",
         CHANNELS,
         key,

@@ -13,7 +13,7 @@ from montage.gaps import FALLBACKS, Fallback, Fill, fill_gaps
 from montage.generation import Generation
 from montage.marks import film_marks, labelled
 from montage.signing import Signing, sign
-from montage.splicing import take_file
+from montage.splicing import heard_of, take_file
 from montage.values import MontageError
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
             if slot.shot is not None and slot.shot in cut.library.shots
         },
     )
-    timeline = _finished(timeline, cut, options)
+    timeline = _finished(_heard(timeline, cut), cut, options)
     if options.get("label", False):
         timeline = labelled(timeline, cut)
     starts: dict[str, int] = {}
@@ -179,6 +179,15 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
     if signed is not None:
         film = replace(film, checks=(*film.checks, signed))
     return Rendered(film, cut, fills)
+
+
+def _heard(timeline: Timeline, cut: Cut) -> Timeline:
+    """The timeline with the sound of the footage that takes were made around."""
+    clips = [
+        replace(clip, heard=heard_of(slot, cut.library, cut.fps))
+        for clip, slot in zip(timeline.picture, cut.slots, strict=True)
+    ]
+    return replace(timeline, picture=tuple(clips))
 
 
 def _finished(timeline: Timeline, cut: Cut, options: RenderOptions) -> Timeline:

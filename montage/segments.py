@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import tempfile
 import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,14 +24,23 @@ from numpy.typing import NDArray
 from index.base import file_sha256
 from montage.burning import burn_filter
 from montage.cache import Cache, key_of
-from montage.filters import HLG, THUMB, colour_in, graph, quoted
+from montage.filters import HLG, THUMB, WOVEN, colour_in, fitting, graph, quoted, timing
 from montage.formats import Format
 from montage.process import Cancel, as_input, run_ffmpeg
 from montage.timeline import Clip
 from montage.tonemapping import write_hlg_table
 from montage.values import MontageError
 
-__all__ = ["Segment", "Thumbs", "find_segment", "load_segment", "make_segment", "segment_key", "thumbs_of"]
+__all__ = [
+    "Segment",
+    "Thumbs",
+    "find_segment",
+    "load_segment",
+    "make_segment",
+    "segment_key",
+    "stream_frames",
+    "thumbs_of",
+]
 
 Thumbs = NDArray[np.uint8]
 """(frames, THUMB, THUMB) luma, full range."""
@@ -177,6 +189,55 @@ def make_segment(
     return Segment(
         key=key, path=path, frames=clip.frames, planned=planned, problems=tuple(problems), warnings=warnings
     )
+
+
+def stream_frames(clip: Clip, form: Format, cancel: Cancel | None = None) -> Iterator[NDArray[np.uint8]]:
+    """The frames that a segment of the clip would hold, (height, width, 3) RGB, one after the other.
+
+    Raises:
+        MontageError: if the source ends before the clip does.
+        FilmError: if it cannot be decoded or was cancelled.
+    """
+    what = f"decode {clip.source.name} at {float(clip.span.start):.3f} s"
+    size = form.width * form.height * 3
+    with tempfile.TemporaryDirectory(prefix="montage-") as folder, ThreadPoolExecutor(1) as pool:
+        hlg = colour_in(clip)[1] == HLG
+        table = quoted(write_hlg_table(Path(folder) / "hlg.cube")) if hlg else ""
+        chain = (
+            f"[0:v:0]{WOVEN},{timing(clip, form)},{fitting(clip, form, table)},"
+            "scale=in_color_matrix=bt709:in_range=tv:out_range=pc:flags=accurate_rnd+full_chroma_int,"
+            "format=rgb24[v]"
+        )
+        ours, theirs = os.pipe()
+        stopped = False
+
+        def decode() -> None:
+            with open(theirs, "wb") as pipe:
+                run_ffmpeg(
+                    [
+                        *_source(clip, 1), "-filter_complex", chain, "-map", "[v]", "-an",
+                        "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1",
+                    ],
+                    what=what,
+                    cancel=lambda: stopped or (cancel is not None and cancel()),
+                    into=pipe,
+                )  # fmt: skip
+
+        with open(ours, "rb") as pipe:
+            ended = pool.submit(decode)
+            try:
+                for number in range(clip.frames):
+                    data = pipe.read(size)
+                    if len(data) < size:
+                        ended.result()
+                        raise MontageError(
+                            f"cannot {what}: the source gives {number} of {clip.frames} frames; index the "
+                            "footage again or choose another shot"
+                        )
+                    yield np.frombuffer(data, np.uint8).reshape(form.height, form.width, 3)
+                ended.result()
+            finally:
+                stopped = True
 
 
 def _as_thumbs(raw: bytes) -> Thumbs:

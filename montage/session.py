@@ -315,23 +315,26 @@ class Session:
             seconds={"plan": planned, "render": total - planned, "total": total},
         )
 
-    def intended(self, cut: Cut) -> tuple[tuple[Intent, ...], str]:
-        """(what would be generated for the gaps of a cut, why nothing would be); nothing is made.
+    def intended(self, cut: Cut) -> tuple[tuple[Intent, ...], tuple[str, ...]]:
+        """(what would be generated for a cut, why something would not be); nothing is made.
 
         Raises:
             GenerationError: if a model that was named cannot be used.
         """
         from montage.generation import Generation, open_studio
-        from montage.intents import intents
+        from montage.intents import all_intents
         from montage.splicing import takes_folder
 
-        if not cut.gaps:
-            return (), ""
         generation = self.options.get("generation") or Generation()
+        if not (cut.gaps or generation.extend or generation.expand):
+            return (), ()
         studio = open_studio(generation, takes_folder(cut.library))
         width, height = self.setting("size")
-        found = intents(cut, (width, height), studio, generation)
-        return found, studio.reason or ("" if found else "no model was named")
+        found, refused = all_intents(cut, (width, height), studio, generation)
+        reasons = list(refused.values())
+        if cut.gaps and not studio.generators:
+            reasons.insert(0, studio.reason or "no model was named")
+        return found, tuple(dict.fromkeys(reasons))
 
     def _levels(self) -> Levels:
         from montage.mixing import Levels

@@ -222,9 +222,10 @@ def _decode(
         result = None
         if factor(levels.source):
             following = clips[number + 1] if number + 1 < len(clips) else None
-            before, after = handles(clip, timeline.fps, following, split=levels.split_edits)
+            heard = clip.sounding
+            before, after = handles(heard, timeline.fps, following, split=levels.split_edits)
             samples = timeline.samples(clip)
-            result = clip_sound(clip, samples, cache, before=before, after=after, cancel=cancel), before
+            result = clip_sound(heard, samples, cache, before=before, after=after, cancel=cancel), before
             if scored:
                 speech_in(result[0], cache)
         if done is not None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from index.base import Span
 from index.values import Look, Media, Shot
+from montage.timeline import Clip
 from montage.values import Candidate, MontageError, Sentence, Slot, SlotKind
 
 if TYPE_CHECKING:
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from montage.script import Script
     from montage.taste import Taste
 
-__all__ = ["Spliced", "measured", "referenced", "splice", "splices_of", "take_file", "takes_folder"]
+__all__ = [
+    "Spliced",
+    "heard_of",
+    "measured",
+    "referenced",
+    "splice",
+    "splices_of",
+    "take_file",
+    "takes_folder",
+]
 
 TAKES = "takes"
 """Folder of the takes in the library's store."""
@@ -59,6 +69,27 @@ def take_file(slot: Slot, library: Library) -> Path:
         raise MontageError(f"slot of sentence {slot.sentence} has no take")
     folder: Path = library.store_dir / TAKES
     return folder / str(slot.take["file"])
+
+
+def heard_of(slot: Slot, library: Library, fps: Fraction) -> Clip | None:
+    """The footage that is heard with a take that was made around it; None for other takes."""
+    told = slot.take.get("heard") if slot.take is not None else None
+    if not isinstance(told, Mapping) or told.get("shot") not in library.shots:
+        return None
+    shot = library.shots[told["shot"]]
+    media = library.media[shot.media]
+    start, speed = Fraction(str(told["start"])), Fraction(str(told["speed"]))
+    return Clip(
+        start=0,
+        frames=slot.frames,
+        kind="footage",
+        source=library.path_of(media.id),
+        content=media.id,
+        span=Span(start, start + slot.frames / fps * speed),
+        speed=speed,
+        media=media,
+        shot=shot.span,
+    )
 
 
 def splice(spliced: Spliced) -> Candidate:

@@ -131,6 +131,9 @@ class Clip:
     """Frames over which it comes up over ``under``."""
     under: Clip | None = None
     """What the clip before would go on to show: a clip of ``dissolve`` frames."""
+    heard: Clip | None = None
+    """The footage that is heard with it, where a take was made around some; as long as this clip. Beyond its
+    shot there is silence."""
     label: str = ""
     """What a corner of it says: that it was generated, and how; lines end with a line feed."""
     burn: Burn | None = None
@@ -150,6 +153,10 @@ class Clip:
                 f"fades and dissolves must fit into a clip's {self.frames} frames, got {self.fade_in} in, "
                 f"{self.fade_out} out, {self.dissolve} dissolved"
             )
+        if self.heard is not None and self.heard.frames != self.frames:
+            raise ValueError(
+                f"what is heard lasts as long as its clip, got {self.heard.frames} and {self.frames}"
+            )
         if (self.under.frames if self.under is not None else 0) != self.dissolve:
             raise ValueError(f"a dissolve of {self.dissolve} frames needs a clip of that length under it")
         if not self.content:
@@ -166,9 +173,15 @@ class Clip:
         return self.media.start if self.media is not None else Fraction(0)
 
     @property
+    def sounding(self) -> Clip:
+        """The clip whose source is heard with it."""
+        return self.heard or self
+
+    @property
     def audio(self) -> bool:
-        """Whether the source has sound."""
-        return self.media is not None and self.media.audio
+        """Whether what is heard with it has sound."""
+        media = self.sounding.media
+        return media is not None and media.audio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -252,11 +252,11 @@ def run_plan(output: Output, **options: Any) -> None:
     """Plan a script, save the project and show the cut."""
     cut, session = planned(output, **options)
     session.save(cut)
-    wanted, reason = session.intended(cut)
+    wanted, reasons = session.intended(cut)
     data = {
         **_cut_data(cut),
         "generate": [_intent_data(intent) for intent in wanted],
-        "not_generated": reason,
+        "not_generated": list(reasons),
     }
 
     def show() -> None:
@@ -267,8 +267,8 @@ def run_plan(output: Output, **options: Any) -> None:
                 output.line(f"  not {printable(note)}")
         if wanted and all(intent.seconds is not None for intent in wanted):
             output.line(f"in all about {told_seconds(sum(intent.seconds or 0.0 for intent in wanted))}")
-        if cut.gaps and not wanted and reason:
-            output.line(f"nothing will be generated: {reason}")
+        for reason in reasons:
+            output.line(f"not generated: {printable(reason)}")
 
     output.result(data, show)
 
