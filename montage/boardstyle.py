@@ -38,6 +38,8 @@ line-height:34px;text-align:center;text-decoration:none;overflow:hidden;position
 .board .bar a:focus-visible{outline-offset:-3px;outline-color:#fff}
 .board .bar a.broken::after{content:"";position:absolute;left:0;right:0;bottom:0;height:5px;
 background:#e5484d}
+.board .bar a.generated{border-bottom:4px dotted #fff}
+.board .key.generated{background:#4b6a88;border-bottom:3px dotted #fff}.board .made{color:var(--soft)}
 .board .bar a.gap{background:repeating-linear-gradient(-45deg,#9aa1a9 0 5px,#6d747c 5px 10px)}
 .board .bar a.title{background:#50565d}
 .board .bar a.now{box-shadow:inset 0 0 0 2px #fff}

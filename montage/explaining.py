@@ -19,6 +19,7 @@ from montage.explanation import (
     SentenceAccount,
     Shown,
 )
+from montage.marks import made_words
 from montage.recalled import frames_asked, labels, length_words, recalled
 from montage.rules import RULES, Film
 from montage.values import Sentence
@@ -183,6 +184,7 @@ class _Account:
             look="" if picture is None else look_words(picture.look),
             match=slot.match,
             parts=tuple(Part(name=n, says=PARTS.get(n, n), value=v) for n, v in parts.items()),
+            made=made_words(slot.take),
             why=slot.why,
             cost=sum(cost.cost for cost in costs),
             costs=costs,

@@ -117,6 +117,8 @@ class Shown:
     look: str
     match: float | None
     parts: tuple[Part, ...]
+    made: str
+    """How it was generated: by which model, from which prompt and seed; empty for footage."""
     why: str
     """Words that its name, caption or speech share with the sentence; why it is a gap, or short."""
     cost: float

@@ -142,7 +142,9 @@ def test_a_gap_goes_the_whole_way(
     assert (again["segments_rendered"], again["segments_reused"]) == (0, len(made["cut"]["slots"]))
 
 
-def test_a_model_makes_the_shot_of_a_gap(sample_index: Path, story: Path, tiny_wan: Path) -> None:
+def test_a_model_makes_the_shot_of_a_gap(
+    sample_index: Path, story: Path, tiny_wan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = "[generate] A whale sings under the sea.\nA cup of coffee stands on the table.\n"
     library = Library.open(sample_index)
     takes = sample_index / ".montage" / "takes"
@@ -169,6 +171,15 @@ def test_a_model_makes_the_shot_of_a_gap(sample_index: Path, story: Path, tiny_w
     assert [(mark["sentence"], mark["kind"], mark["model"]) for mark in marks] == [
         (1, "diffusion", model.name)
     ]
+
+    # The film, its storyboard and its account say how the shot was made.
+    said = f"made by wan ({slot.take['strategy']}, seed {slot.take['seed']}, unchecked"
+    assert said in made.cut.storyboard(story / "board.html").read_text(encoding="utf-8")
+    assert made.cut.explain(1).slots[0].made.startswith(said)
+    told = run(capsys, "info", str(made.film.path))
+    assert told["generated shots"][0]["prompt"] == slot.take["prompt"]
+    assert told["signature"].startswith("signed by montage: 1 generated shot; the certificate is self-made")
+    assert "signature" in [check.name for check in made.film.checks]
 
     # With the gates on, an untrained model's noise is refused and the next step of the ladder stands in.
     options = {

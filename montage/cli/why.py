@@ -143,7 +143,7 @@ def _show_slot(told: Explanation, slot: Shown, account: SentenceAccount, output:
     if slot.match is not None:
         parts = "; ".join(f"{part.says} {part.value:.2f}" for part in slot.parts)
         output.line(f"match {slot.match:.2f}{f': {parts}' if parts else ''}")
-    for text in (why_words(slot.kind, slot.why), slot.instead):
+    for text in (slot.made, why_words(slot.kind, slot.why), slot.instead):
         if text:
             output.line(printable(text))
     costs = [cost for cost in slot.costs if cost.broken or cost.cost >= 0.005]
