@@ -9,8 +9,10 @@ flicker.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from generate.base import GenerationError
 from index.base import open_local
 
-__all__ = ["Measures", "check_take", "measure_take", "reasons_against"]
+__all__ = ["Measures", "check_take", "grey_frame", "measure_frames", "measure_take", "reasons_against"]
 
 WIDTH = 256
 """Frames are measured at this width in pixels, as grey."""
@@ -90,9 +92,30 @@ def measure_take(path: Path | str) -> Measures:
     Raises:
         GenerationError: if it cannot be read as video or has no frames.
     """
+    return measure_frames(_grey_frames(Path(path)))
+
+
+def grey_frame(frame: Any) -> NDArray[np.uint8]:
+    """A PyAV video frame as the gates look at it: (height, WIDTH) grey."""
+    height = max(16, round(WIDTH * frame.height / frame.width / 2) * 2)
+    grey: NDArray[np.uint8] = frame.reformat(
+        width=WIDTH, height=height, format="gray", interpolation="AREA"
+    ).to_ndarray()
+    return grey
+
+
+def measure_frames(frames: Sequence[NDArray[np.uint8]]) -> Measures:
+    """Measure neighbouring frames, as by ``grey_frame``; of more than ``MAX_FRAMES`` the middle ones.
+
+    Raises:
+        ValueError: if there are none.
+    """
     import cv2
 
-    frames = _grey_frames(Path(path))
+    if not frames:
+        raise ValueError("there are no frames to measure")
+    skip = max(0, (len(frames) - MAX_FRAMES) // 2)
+    frames = frames[skip : skip + MAX_FRAMES]
     height, width = frames[0].shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
@@ -134,15 +157,13 @@ def _grey_frames(path: Path) -> list[NDArray[np.uint8]]:
     try:
         with open_local(path) as container:
             stream = container.streams.video[0]
-            height = max(16, round(WIDTH * stream.height / stream.width / 2) * 2)
             skip = max(0, (stream.frames - MAX_FRAMES) // 2)
             for index, frame in enumerate(container.decode(stream)):
                 if index < skip:
                     continue
                 if len(frames) == MAX_FRAMES:
                     break
-                grey = frame.reformat(width=WIDTH, height=height, format="gray", interpolation="AREA")
-                frames.append(grey.to_ndarray())
+                frames.append(grey_frame(frame))
     except (OSError, IndexError, av.error.FFmpegError) as error:
         raise GenerationError(f"cannot check the take {path}: {error}; make it again") from error
     if not frames:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from index.library import Library
     from index.values import Hit, Look, Media, Shot
     from montage.cut import Cut
+    from montage.evaluation import evaluate
     from montage.film import Film
     from montage.planning import plan
     from montage.presets import Preset
@@ -55,6 +56,7 @@ _PLACES = {
     "Span": "index.base",
     "Timeline": "montage.timeline",
     "build_index": "index.builder",
+    "evaluate": "montage.evaluation",
     "learn_style": "montage.style",
     "parse_script": "montage.script",
     "plan": "montage.planning",
@@ -84,6 +86,7 @@ __all__ = [
     "Span",
     "Timeline",
     "build_index",
+    "evaluate",
     "learn_style",
     "parse_script",
     "plan",

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from montage import __version__
+from montage.cli.evaluating import evaluation_options
 from montage.cli.generating import generation_options, signing_options
 from montage.cli.options import FILE, FOLDER, render_options, script_options, search_options
 from montage.cli.output import Output, output_options, printable
@@ -242,6 +243,29 @@ def info(target: Path, store: Path | None, output: Output) -> None:
     from montage.cli.reports import run_info
 
     run_info(target, store, output)
+
+
+@cli.command("evaluate")
+@evaluation_options
+@output_options
+def evaluate_command(output: Output, **options: Any) -> None:
+    """Measure generated shots: of a film, or the takes of a folder; two of either are compared.
+
+    Shows CLIPSIM, frame consistency, neighbour similarity and what the gates say; with networks of your own
+    also FID, FVD, KVD and Inception Scores. --blind makes a page for asking people instead, and --answers
+    counts what they say.
+
+    \b
+    Example: montage evaluate film.mp4
+    Example: montage evaluate wan.mp4 cogvideox.mp4
+    Example: montage evaluate takes --by strategy
+    Example: montage evaluate takes --features i3d_torchscript.pt --real footage
+    Example: montage evaluate wan.mp4 cogvideox.mp4 --blind page.html
+    Example: montage evaluate --answers ann.json bob.json --key page.key.json
+    """
+    from montage.cli.evaluating import run_evaluate
+
+    run_evaluate(output, **options)
 
 
 @cli.command()
