@@ -18,8 +18,10 @@ from generate.gates import check_take
 from generate.keys import request_key
 from index.base import content_id
 
-__all__ = ["StepDown", "make_picture", "make_take"]
+__all__ = ["REFUSED", "StepDown", "make_picture", "make_take", "refuse_take"]
 
+REFUSED = "take with seed"
+"""How the reason of a step down begins where a take was made, and refused."""
 ATTEMPTS = 3
 """Diffusion takes made for one gap before the next rung: the seed asked for and two more."""
 SEED_STEP = 1_000_003
@@ -46,13 +48,15 @@ def make_take(
     *,
     gates: bool = True,
     made: Callable[[Take, float], None] | None = None,
+    refuse: Callable[[Take], tuple[str, ...]] | None = None,
 ) -> tuple[Take, tuple[StepDown, ...]]:
     """The take of the first generator in ``ladder`` that makes a good one, and why those before it did not.
 
     Takes and refusals are kept in ``directory`` under the content key of everything that shapes them, with a
     JSON file beside each video; a second call makes nothing. A video without its record, or that its record
     does not fit, is made anew. With ``gates``, a diffusion take that is no picture is refused and tried with
-    two more seeds. ``made`` is told of every take that was made and not found, with the seconds it took.
+    two more seeds. ``made`` is told of every take that was made and not found, with the seconds it took;
+    ``refuse`` says why such a take must not be kept, nothing where it may.
 
     Raises:
         GenerationError: if no generator gives a take; it lists the reasons.
@@ -65,7 +69,7 @@ def make_take(
         for attempt in range(attempts):
             asked = dataclasses.replace(request, seed=request.seed + attempt * SEED_STEP)
             try:
-                take, refused = _kept_or_made(asked, generator, folder, progress, cancel, gates, made)
+                take, refused = _kept_or_made(asked, generator, folder, progress, cancel, gates, made, refuse)
             except Cancelled:
                 raise
             except GenerationError as error:
@@ -74,7 +78,7 @@ def make_take(
             if take is not None:
                 return take, tuple(steps)
             steps.append(
-                StepDown(generator.name, f"take with seed {asked.seed} refused: {'; '.join(refused)}")
+                StepDown(generator.name, f"{REFUSED} {asked.seed} refused: {'; '.join(refused)}")
             )
     told = "\n".join(f"  {step.generator}: {step.reason}" for step in steps) or "  the ladder is empty"
     raise GenerationError(f"no take could be made for {request.prompt[:80]!r}:\n{told}")
@@ -114,6 +118,12 @@ def make_picture(
     return painted
 
 
+def refuse_take(take: Take, reasons: Sequence[str]) -> None:
+    """Keep of a take that it was refused, and why, in place of its video: another seed is tried next time."""
+    take.path.unlink(missing_ok=True)
+    _write(take.path.with_suffix(".json"), {"version": RECORD_VERSION, "refused": list(reasons)})
+
+
 def _kept_or_made(
     request: Request,
     generator: Generator,
@@ -122,6 +132,7 @@ def _kept_or_made(
     cancel: Cancel | None,
     gates: bool,
     told: Callable[[Take, float], None] | None,
+    refuse: Callable[[Take], tuple[str, ...]] | None,
 ) -> tuple[Take | None, tuple[str, ...]]:
     """The generator's take, or None and why it was refused."""
     key = request_key(request, generator.name, generator.identity)
@@ -137,7 +148,7 @@ def _kept_or_made(
     made = generator.generate(request, progress, cancel)
     if told is not None:
         told(made, monotonic() - began)
-    refused = check_take(made.path) if gated else ()
+    refused = (check_take(made.path) if gated else ()) or (() if refuse is None else refuse(made))
     if refused:
         made.path.unlink(missing_ok=True)
         _write(folder / f"{key}.json", {"version": RECORD_VERSION, "refused": list(refused)})

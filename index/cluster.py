@@ -13,7 +13,6 @@ OSDI 2018.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import secrets
 import socket
@@ -26,7 +25,17 @@ from typing import Any
 
 from index.base import FootageError
 from index.limits import Limits
-from index.nodes import Place, check_address, check_node, inspector, no_cluster, sample_file
+from index.nodes import (
+    Place,
+    ask_nodes,
+    check_node,
+    inspector,
+    join_cluster,
+    last_line,
+    living_nodes,
+    node_name,
+    sample_file,
+)
 from index.pool import WorkerPool
 from index.shards import PARTIAL, Origin, clear_partial, keep_shards, read_shard, write_shard
 from index.worker import Identity, Job, Setup
@@ -42,14 +51,6 @@ _FAILED_STARTS = 3
 """Workers in a row that may fail to start for no reason that they could tell."""
 _PATIENCE = 300.0
 """Seconds without any worker after which a cluster is no use: one that grows by itself needs minutes."""
-_LOOK = 60.0
-"""Seconds in which a node must say what it has."""
-_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # all that Ray would print about nodes that are lost
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the workers of a node share its GPU
-}
-"""Settings of Ray, by environment variable; what the user has set counts more."""
 _OBJECT_STORE = 80_000_000
 """Bytes of shared memory of a local cluster: only jobs and names pass through it."""
 
@@ -201,34 +202,12 @@ class RayPool:
             raise FootageError(
                 f"shards cannot be written to {os.fspath(self._shards)!r} ({error.strerror})"
             ) from error
-        for name, value in _SETTINGS.items():
-            os.environ.setdefault(name, value)
-        try:
-            import ray
-
-            importlib.import_module("pyarrow.parquet")
-        except ImportError as error:
-            raise FootageError(
-                f"a cluster needs Ray and pyarrow, which are not installed ({error}): "
-                "pip install 'montage-editor[ray]'"
-            ) from error
-        if not ray.is_initialized():
-            options: dict[str, Any] = {"address": self._address}
-            if self._address == "local":
-                options |= {
-                    "num_cpus": self._workers or os.cpu_count() or 1,
-                    "include_dashboard": False,
-                    "object_store_memory": _OBJECT_STORE,
-                    "_node_ip_address": "127.0.0.1",
-                }
-            elif self._address != "auto":
-                check_address(self._address)
-            try:
-                ray.init(**options, log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-                raise no_cluster(self._address, error) from error
-            self._ours = True
-        self._ray = ray
+        self._ray, self._ours = join_cluster(
+            self._address,
+            cpus=self._workers,
+            memory=_OBJECT_STORE,
+            modules=("ray", "pyarrow.parquet"),
+        )
         self._code = inspector()(None)["code"]
 
     def _place(self) -> Place:
@@ -241,48 +220,17 @@ class RayPool:
             code=self._code,
         )
 
-    def _nodes(self) -> dict[str, dict[str, Any]]:
-        """Living nodes that can take a worker, by id."""
-        return {
-            node["NodeID"]: node
-            for node in self._ray.nodes()
-            if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
-        }
-
-    def _name(self, identity: str) -> str:
-        """A node as people know it."""
-        for node in self._ray.nodes():
-            if node["NodeID"] == identity:
-                return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-        return identity
-
     def _processors(self) -> int:
-        return max(1, sum(int(node["Resources"]["CPU"]) for node in self._nodes().values()))
+        return max(1, sum(int(node["Resources"]["CPU"]) for node in living_nodes(self._ray).values()))
 
     def _inspect(self) -> None:
         """Look whether every node is fit for the work, before any work is given out."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        look = self._ray.remote(inspector())
         place = self._place()
-        asked = {}
-        for identity in self._nodes():
-            strategy = NodeAffinitySchedulingStrategy(identity, soft=False)
-            task = look.options(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
-            asked[task.remote(place.plain())] = identity
-        if not asked:
-            return
-        answered, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=_LOOK)
-        for reference in answered:
-            name = self._name(asked[reference])
-            try:
-                found = self._ray.get(reference)
-            except self._ray.exceptions.RayTaskError as error:
-                raise FootageError(f"the node {name} cannot be used: {error.cause}") from error
-            except self._ray.exceptions.RayError:
-                continue  # it was lost meanwhile, and nothing with it
+        for identity, name, found in ask_nodes(
+            self._ray, living_nodes(self._ray), inspector(), place.plain()
+        ):
             check_node(name, found, place)
-            self._looked_at[asked[reference]] = name
+            self._looked_at[identity] = name
 
     # -- workers ---------------------------------------------------------------------------------------
 
@@ -312,10 +260,10 @@ class RayPool:
         references = [*self._starting, *self._busy]
         ready, _ = self._ray.wait(references, num_returns=1, timeout=_PATIENCE)
         if not ready and not self._busy:
+            nodes = len(living_nodes(self._ray))
             raise FootageError(
-                f"no node of the Ray cluster took a worker within {_PATIENCE:.0f} s: "
-                f"{len(self._nodes())} nodes with {self._processors()} processors are there, all taken or "
-                "too small; see `ray status`"
+                f"no node of the Ray cluster took a worker within {_PATIENCE:.0f} s: {nodes} nodes with "
+                f"{self._processors()} processors are there, all taken or too small; see `ray status`"
             )
         ended = []
         for reference in ready:
@@ -329,7 +277,7 @@ class RayPool:
                 kind, value = self._ray.get(reference)
             except self._ray.exceptions.RayError as error:
                 self._dismiss(hand)
-                ended.append((job, "lost", f"the worker that measured it was lost ({_last_line(error)})"))
+                ended.append((job, "lost", f"the worker that measured it was lost ({last_line(error)})"))
                 continue
             if kind == "fatal":
                 raise FootageError(value)
@@ -345,12 +293,12 @@ class RayPool:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
                 raise FootageError(
-                    f"workers cannot be started on the Ray cluster: {_last_line(error)}"
+                    f"workers cannot be started on the Ray cluster: {last_line(error)}"
                 ) from error
             return
         if node not in self._looked_at:  # it has come later than the others
-            self._looked_at[node] = self._name(node)
-            check_node(self._name(node), found, self._place())
+            self._looked_at[node] = node_name(self._ray, node)
+            check_node(node_name(self._ray, node), found, self._place())
         name = self._looked_at[node]
         if isinstance(identity, str):
             raise FootageError(f"the node {name}: {identity}")
@@ -402,9 +350,3 @@ class _Worker:
         except FootageError as error:
             return "fatal", f"{error} (on the node {socket.gethostname()})"
         return "crashed", "its worker gave no answer"
-
-
-def _last_line(error: Exception) -> str:
-    """Where Ray says what was wrong, below the traces of its own."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

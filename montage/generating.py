@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from montage.generation import Generation, Studio
+from montage.generation import AUTO, Generation, Studio
 from montage.intents import TIMINGS, Intent, told_seconds
 from montage.material import request_for
 from montage.splicing import Spliced, measured, takes_folder
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from generate.base import Frame, Request, Take
+    from generate.takes import StepDown
     from montage.cut import Cut
+    from montage.remote import Outcome
 
 __all__ = ["Made", "make_takes"]
 
@@ -91,6 +94,8 @@ class _Making:
         self.began = monotonic()
         self.done, self.total = 0, 1
         self.asked: Callable[[], bool] = bool
+        self.outcomes: dict[tuple[int, int, int], Outcome] = {}
+        """What came of takes on a cluster, by intent (its ``id``), number and piece."""
 
     def all(self, wanted: Sequence[Intent]) -> Made:
         """Every intent, one after the other."""
@@ -102,51 +107,121 @@ class _Making:
     def _all(self, wanted: Sequence[Intent]) -> None:
         from generate.base import Cancelled, GenerationError
 
-        for intent in wanted:
-            for note in intent.notes:
-                self.made.tell(intent.sentence.id, note)
-            try:
-                self._intent(intent)
-            except Cancelled:
-                if self.cancel is not None and self.cancel():
-                    raise
-                self.made.stopped = True
-                break
-            except GenerationError as error:
-                for reason in str(error).splitlines()[:4]:
-                    self.made.tell(intent.sentence.id, f"diffusion: {reason.strip()}")
+        for wave in self._waves(wanted):
+            self._on_cluster(wave)
+            for intent in wave:
+                for note in intent.notes:
+                    self.made.tell(intent.sentence.id, note)
+                try:
+                    self._intent(intent)
+                except Cancelled:
+                    if self.cancel is not None and self.cancel():
+                        raise
+                    self.made.stopped = True
+                    self._unfinished(intent)
+                    if self.generation.ray is None:
+                        break  # on a cluster takes further on may be finished
+                except GenerationError as error:
+                    for reason in str(error).splitlines()[:4]:
+                        self.made.tell(intent.sentence.id, f"diffusion: {reason.strip()}")
         if self.made.stopped:
             have = {spliced.sentence for spliced in self.made.spliced}
             for intent in wanted:
                 if intent.sentence.id not in have:
                     self.made.tell(intent.sentence.id, "diffusion: stopped by hand")
 
+    def _unfinished(self, intent: Intent) -> None:
+        """Note in an intent's takes that they are not all of them: the next run goes on from there."""
+        self.made.spliced = [
+            replace(spliced, take={**spliced.take, "takes": 0})
+            if spliced.sentence == intent.sentence.id
+            else spliced
+            for spliced in self.made.spliced
+        ]
+
+    def _waves(self, wanted: Sequence[Intent]) -> Iterator[Sequence[Intent]]:
+        """What can be made at once. On a cluster, what a story begins with comes before the rest of it, where
+        the model is given pictures of its subject."""
+        if self.generation.ray is None:
+            yield wanted
+            return
+        waves: tuple[list[Intent], list[Intent]] = ([], [])
+        for intent in wanted:
+            follows = intent.story not in ("", intent.sentence.id)
+            waves[follows and "subjects" in getattr(intent.generator, "honours", ())].append(intent)
+        yield from waves
+
+    def _on_cluster(self, wave: Sequence[Intent]) -> None:
+        """Have takes made on the Ray cluster, where one was named."""
+        from generate.base import GenerationError
+        from generate.safety import check_prompt
+        from montage.cluster import Job, make_on_cluster
+
+        if self.generation.ray is None:
+            return
+        places, jobs = [], []
+        for intent in wave:
+            try:
+                check_prompt(intent.prompt.text)
+            except GenerationError:
+                continue  # told when its turn comes
+            for number in range(intent.takes):
+                for piece in range(len(intent.pieces)):
+                    places.append((id(intent), number, piece))
+                    jobs.append(
+                        Job(
+                            generator=intent.generator,
+                            request=partial(self._asked_for, intent, number, piece),
+                            painter=self.studio.painter if intent.strategy == "factorised" else None,
+                        )
+                    )
+        outcomes = make_on_cluster(
+            jobs,
+            self.folder,
+            self.generation.ray,
+            gates=self.generation.gates,
+            refuse=self._unsafe,
+            progress=self.progress,
+            cancel=self._stop,
+        )
+        for outcome in outcomes:
+            for take, seconds in outcome.made:
+                self.timings.note(take, outcome.device, seconds)
+        self.outcomes |= zip(places, outcomes, strict=True)
+
     def _intent(self, intent: Intent) -> None:
         from generate.safety import check_prompt
 
         check_prompt(intent.prompt.text)
+        worked = False
         for number in range(intent.takes):
             for piece in range(len(intent.pieces)):
-                self._take(intent, number, piece)
+                worked |= self._take(intent, number, piece)
+                if not worked:
+                    self._otherwise(intent)
+                    return
                 self.done += 1
 
-    def _take(self, intent: Intent, number: int, piece: int) -> None:
-        from generate.base import Cancelled, GenerationError
-        from generate.takes import make_take
+    def _otherwise(self, intent: Intent) -> None:
+        """Ask a model that failed to make takes in the way that was chosen for it, by the text alone."""
+        generator = self.studio.generator_for("direct")
+        longest = self.studio.longest("direct")
+        chosen = self.generation.strategy == AUTO and intent.strategy not in ("direct", "control")
+        short = longest is None or max(intent.pieces) <= longest * self.cut.fps
+        if generator is None or not chosen or intent.footage or not short:
+            return
+        self.made.tell(intent.sentence.id, f"{intent.strategy} failed, so the text alone was tried")
+        other = replace(intent, generator=generator, strategy="direct", near=None, notes=())
+        self._on_cluster([other])
+        self._intent(other)
 
-        request = self._request(intent, number, piece)
-        before = len(getattr(intent.generator, "told", ()))
+    def _take(self, intent: Intent, number: int, piece: int) -> bool:
+        """Make a take and judge it; false where the model could not be run."""
+        from generate.base import Cancelled, GenerationError
+        from generate.takes import REFUSED
+
         try:
-            take, steps = make_take(
-                request,
-                [intent.generator],
-                self.folder,
-                self._stepped(intent, number),
-                self._stop,
-                gates=self.generation.gates,
-                made=lambda made, seconds: self._timed(intent, made, seconds),
-                refuse=self._unsafe,
-            )
+            take, steps, told = self._take_of(intent, number, piece)
         except Cancelled:
             raise
         except GenerationError as error:
@@ -154,17 +229,45 @@ class _Making:
             reasons = str(error).splitlines()
             for reason in reasons[1:] or reasons:
                 self.made.tell(intent.sentence.id, f"diffusion: {reason.strip()}")
-            return
+            return any(REFUSED in reason for reason in reasons)
         for step in steps:
             self.made.tell(intent.sentence.id, f"{step.generator}: {step.reason}")
-        for told in getattr(intent.generator, "told", ())[before:]:
-            self.made.tell(intent.sentence.id, told)
+        for line in told:
+            self.made.tell(intent.sentence.id, line)
         try:
-            self._judged(intent, self._composed(intent, take) if intent.footage else take)
+            self._judged(intent, self._composed(intent, take) if intent.footage else take, piece)
         except Cancelled:
             raise
         except GenerationError as error:
             self.made.tell(intent.sentence.id, f"take with seed {take.seed} refused: {error}")
+        return True
+
+    def _take_of(
+        self, intent: Intent, number: int, piece: int
+    ) -> tuple[Take, Sequence[StepDown], Sequence[str]]:
+        """(the take, made here or before; why others were refused; what was done about a lack of memory)."""
+        from generate.base import Cancelled, GenerationError
+        from generate.takes import make_take
+
+        outcome = self.outcomes.get((id(intent), number, piece))
+        if outcome is not None:
+            if outcome.stopped:
+                raise Cancelled(outcome.reason)
+            if outcome.take is None:
+                raise GenerationError(outcome.reason)
+            return outcome.take, outcome.steps, outcome.told
+        before = len(getattr(intent.generator, "told", ()))
+        take, steps = make_take(
+            self._request(intent, number, piece),
+            [intent.generator],
+            self.folder,
+            self._stepped(intent, number),
+            self._stop,
+            gates=self.generation.gates,
+            made=lambda made, seconds: self._timed(intent, made, seconds),
+            refuse=self._unsafe,
+        )
+        return take, steps, getattr(intent.generator, "told", ())[before:]
 
     def _composed(self, intent: Intent, take: Take) -> Take:
         """A take with the footage that it goes on from, or that it surrounds."""
@@ -210,7 +313,7 @@ class _Making:
         reason, _ = unsafe(take, self.cut.library)
         return (reason,) if reason else ()
 
-    def _judged(self, intent: Intent, take: Take) -> None:
+    def _judged(self, intent: Intent, take: Take, piece: int) -> None:
         """Measure a take like footage; it must show its sentence better than what there is."""
         from montage.safeguard import unsafe
 
@@ -222,6 +325,8 @@ class _Making:
             "takes": intent.takes,
             "reference": reference,
         }
+        if len(intent.pieces) > 1:
+            more["piece"] = [piece, len(intent.pieces)]
         if intent.footage and intent.near is not None:
             more["heard"] = {
                 "shot": intent.near.shot,
@@ -261,34 +366,20 @@ class _Making:
             return ""
         return f"it matches {match:.2f}, no better than the nearest footage ({near:.2f})"
 
-    def _request(self, intent: Intent, number: int, piece: int) -> Request:
-        request = request_for(
+    def _asked_for(self, intent: Intent, number: int, piece: int) -> Request:
+        """The request of a take; a factorised one lacks its picture."""
+        return request_for(
             intent, self.cut, self.size, self.generation, number, piece, self._subjects(intent)
         )
+
+    def _request(self, intent: Intent, number: int, piece: int) -> Request:
+        from generate.takes import make_picture
+
+        request = self._asked_for(intent, number, piece)
         if intent.strategy != "factorised":
             return request
-        return replace(request, reference=self._picture(request))
-
-    def _picture(self, request: Request) -> Frame:
-        """The picture that a factorised take begins with; painted once."""
-        import cv2
-        import numpy as np
-        from PIL import Image
-
-        from generate.keys import request_key
-
-        painter = self.studio.painter
-        assert painter is not None
-        path = self.folder / f"{request_key(request, 'picture', painter.identity)}.png"
-        try:
-            with Image.open(path) as kept:
-                return np.asarray(kept.convert("RGB"))
-        except (OSError, ValueError):
-            painted: Frame = painter.picture(request, None, self._stop)
-        part = path.with_suffix(".part.png")
-        cv2.imwrite(str(part), painted[..., ::-1])
-        part.replace(path)
-        return painted
+        picture = make_picture(request, self.studio.painter, self.folder, self._stop)
+        return replace(request, reference=picture)
 
     def _subjects(self, intent: Intent) -> tuple[Frame, ...]:
         """Pictures of the story's subject, where the model keeps to such."""

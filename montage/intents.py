@@ -279,7 +279,7 @@ def _seed(cut: Cut, place: int, story: str) -> int:
     """
     name = cut.slots[place].sentence
     earlier = sum(slot.sentence == name for slot in cut.slots[:place])
-    return cut.seed + zlib.crc32(f"{story or name} {0 if story else earlier}".encode())
+    return zlib.crc32(f"{cut.seed} {story or name} {0 if story else earlier}".encode())
 
 
 def _estimate(intent: Intent, cut: Cut, size: tuple[int, int]) -> float | None:

@@ -312,7 +312,33 @@ class _Sentence:
         made = self._exactly(takes, frames, wish)
         options = known.options[0] if known is not None else ()
         gap = Plan(wish=wish, frames=(frames,), options=((*options, *made),), gap=True)
-        return [gap, *(plan for plan in plans if plan is not known)]
+        pieces = [] if made else self._in_pieces(takes, held)
+        return [gap, *pieces, *(plan for plan in plans if plan is not known)]
+
+    def _in_pieces(self, takes: Sequence[Offer], held: bool) -> list[Plan]:
+        """Plans of several slots, of takes that were made for them: a gap beyond a model's limit."""
+        parts: dict[int, dict[int, list[Offer]]] = {}
+        for offer in takes:
+            piece, count = self._piece(offer)
+            parts.setdefault(count, {}).setdefault(piece, []).append(offer)
+        found = []
+        for count, offers in sorted(parts.items()):
+            if count < 2 or len(offers) < count:
+                continue
+            frames = tuple(
+                round(offers[piece][0].candidate.shot.span.seconds * self.asked.fps) for piece in range(count)
+            )
+            wish = self._wish(Fraction(sum(frames)) / self.asked.fps / count, count, held=held)
+            options = tuple(self._exactly(offers[piece], frames[piece], wish) for piece in range(count))
+            if all(options):
+                found.append(Plan(wish=wish, frames=frames, options=options))
+        return found
+
+    def _piece(self, offer: Offer) -> tuple[int, int]:
+        """(which, from 0, of how many shots of its gap) a take is."""
+        told = self.asked.takes[offer.candidate.shot.id][1].get("piece")
+        piece, count = told if isinstance(told, Sequence) and len(told) == 2 else (0, 1)
+        return int(piece), int(count)
 
     # What was decided by hand ------------------------------------------------------------------------
 

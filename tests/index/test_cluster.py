@@ -26,12 +26,11 @@ from index.encoders.base import FloatArray
 from index.nodes import Place, check_node, inspector
 from index.shards import SHARDS
 from index.store import FILE_NAME
+from tests.ray_nodes import MEMORY, ray_nodes
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("pyarrow.parquet")
 
-MEMORY = 80_000_000
-"""Bytes of shared memory of a node."""
 CRASHING = "python:colour_encoder:CrashingEncoder"
 
 
@@ -61,17 +60,8 @@ class LoggingEncoder(ColourEncoder):
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head without processors, and two nodes of one each."""
-    from ray.cluster_utils import Cluster
-
-    os.environ.update(cluster_module._SETTINGS)
-    head = {"num_cpus": 0, "object_store_memory": MEMORY, "include_dashboard": False}
-    started = Cluster(initialize_head=True, head_node_args=head)
-    for _ in range(2):
-        started.add_node(wait=False, num_cpus=1, object_store_memory=MEMORY)
-    started.wait_for_nodes()
-    yield started
-    ray.shutdown()
-    started.shutdown()
+    with ray_nodes() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
