@@ -28,6 +28,7 @@ from generate.finish import Finishing, finish_take
 from generate.keys import request_key
 from generate.loading import Folder, Placement, forget, is_out_of_memory, load, next_down, placement_of
 from generate.matching import colour_fit, missing_grain
+from generate.safety import check_prompt
 from generate.strategies import NEEDS, can
 from generate.tuning import Tuning
 from generate.upscaling import LatentUpscaler, is_larger
@@ -192,6 +193,14 @@ class Diffusers:
                 "steps": native.steps,
                 "guidance": self._guidance(row),
                 "grain": round(grain, 2),
+                **self.finishing.details(native.size, film),
+                **(
+                    {"upscaler": self._enlarger.path.name}
+                    if self._enlarger is not None and is_larger(film, native.size)
+                    else {}
+                ),
+                **({"control": request.control} if request.strategy == "control" else {}),
+                **({"loras": self._loras} if self.tuning.loras else {}),
                 **({"placement": str(self._placement)} if self.told else {}),
             },
         )
@@ -223,6 +232,7 @@ class Diffusers:
         """The model's own frames, a step down tried where memory runs out."""
         if "prompt" in row.arguments and not request.prompt.strip():
             raise GenerationError("a diffusion take needs a prompt, and the request's is empty")
+        check_prompt(request.prompt)
         if cancel is not None and cancel():
             raise Cancelled("stopped before the model was loaded")
         torch = import_torch()
@@ -255,6 +265,10 @@ class Diffusers:
         assert self._placement is not None
         area = int((self.tuning.native_area or row.native_area) * self._placement.share)
         return native_size(row, request.width, request.height, max(area, row.size_multiple**2))
+
+    @property
+    def _loras(self) -> list[str]:
+        return [f"{lora.path.name} at {lora.scale:g}" for lora in self.tuning.loras]
 
     def _steps(self, row: Family) -> int:
         return self.tuning.steps or row.steps
@@ -306,11 +320,17 @@ class Diffusers:
         enlarger = self._enlarger if is_larger((request.width, request.height), native.size) else None
         theirs = {row.arguments[name]: value for name, value in ours.items() if name in row.arguments}
         try:
-            with torch.inference_mode(), _Watched(pipeline, row, after_step) as watching:
+            with (
+                torch.inference_mode(),
+                torch.random.fork_rng(),
+                _Watched(pipeline, row, after_step) as watching,
+            ):
+                # Some draw from the common source of chance, too: I2VGen-XL the latents of its first frame.
+                torch.manual_seed(request.seed)
                 theirs |= CONDITIONS[row.condition](pipeline, request, native)
                 output = pipeline(
                     **theirs,
-                    **row.constants,
+                    **self._constants(row),
                     **watching,
                     generator=torch.Generator("cpu").manual_seed(request.seed),
                     output_type="np" if enlarger is None else "latent",
@@ -340,6 +360,12 @@ class Diffusers:
         if progress is not None and done < native.steps:
             progress(native.steps, native.steps)  # a restyle skips the first steps
         return _pixels(output, self.model, request.seed)[native.skip :]
+
+    def _constants(self, row: Family) -> dict[str, object]:
+        """A row's constants; guidance that is told holds for the second expert too."""
+        second = "guidance_scale_2"
+        told = self.tuning.guidance is not None and second in row.constants
+        return {**row.constants, **({second: self.tuning.guidance} if told else {})}
 
     @staticmethod
     def _release(pipeline: Any) -> None:

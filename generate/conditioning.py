@@ -127,7 +127,12 @@ def _image(pipeline: Any, request: Request, native: Native) -> dict[str, Any]:
 def _video(pipeline: Any, request: Request, native: Native) -> dict[str, Any]:
     """A video, and how far it is to be changed."""
     del pipeline
-    return {"video": _pictures(given_frames(request, native)), "strength": request.strength}
+    return {"video": _pictures(given_frames(request, native)), "strength": _strength(request, native)}
+
+
+def _strength(request: Request, native: Native) -> float:
+    """The request's strength, but so much that one step is left: pipelines round the steps down."""
+    return min(1.0, max(request.strength, 1 / native.steps + 1e-6))
 
 
 def _context(request: Request, native: Native, step: int) -> list[Frame]:
@@ -218,7 +223,7 @@ def _ltx(pipeline: Any, request: Request, native: Native) -> dict[str, Any]:
     if request.strategy == "restyle":
         return {
             "latents": _latents(pipeline, given_frames(request, native)),
-            "denoise_strength": request.strength,
+            "denoise_strength": _strength(request, native),
         }
     if request.strategy == "extend":
         context = _pictures(_context(request, native, 8))

@@ -59,6 +59,15 @@ class Finishing:
             upscaler=None if file is None else Upscaler(file, tuning.device),
         )
 
+    def details(self, own: tuple[int, int], size: tuple[int, int]) -> dict[str, str]:
+        """What the record says of a take that was made at the size ``own`` for a film of ``size``."""
+        ways = {"interpolation": "motion" if self.motion else "blend"}
+        if self.interpolator is not None:
+            ways["interpolation"] = self.interpolator.identity
+        if self.upscaler is not None and is_larger(size, own):
+            ways["upscaler"] = self.upscaler.path.name
+        return ways
+
     def sample(self, frame: Frame, size: tuple[int, int]) -> Frame:
         """One frame as the upscaler makes it for a film of ``size`` (width, height)."""
         if self.upscaler is None or not is_larger(size, (frame.shape[1], frame.shape[0])):
@@ -183,7 +192,8 @@ def write_video(
     try:
         filters = _filters(source_size, source_fps, size, fps, count, source_count or count, motion)
         if grain >= LEAST_GRAIN:
-            filters.append(f"noise=c0_strength={_range(grain)}:c0_flags=t+u:c0_seed={seed % 100_000 + 1}")
+            # all_seed: ffmpeg overwrites c0_seed with a number of its own.
+            filters.append(f"noise=c0_strength={_range(grain)}:c0_flags=t+u:all_seed={seed % 100_000 + 1}")
         command = [
             *[ffmpeg_path(), "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file,pipe"],
             *["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "{}x{}".format(*source_size)],
@@ -228,8 +238,8 @@ def write_video(
 def _range(grain: float) -> int:
     """The strength that gives ffmpeg's uniform noise a standard deviation of ``grain`` levels of 255.
 
-    It is the number n of its values, which deviate by sqrt((n * n - 1) / 12) levels of the 219 that brightness
-    has in video. Only for odd n is their mean zero.
+    It is the number n of its values, which deviate by sqrt((n * n - 1) / 12) levels of the 219 that
+    brightness has in video. Only for odd n is their mean zero.
     """
     deviation = grain * 219 / 255
     return max(3, 2 * round((math.sqrt(12 * deviation**2 + 1) - 1) / 2) + 1)

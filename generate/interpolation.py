@@ -95,7 +95,12 @@ def chosen(
     """
     if wanted in ("motion", "blend"):
         return None
-    found = interpolator(model, device)
+    try:
+        found = interpolator(model, device)
+    except GenerationError:
+        if wanted == "rife":
+            raise
+        found = None  # another version of a package is no reason to make no takes
     if found is None and (wanted == "rife" or model is not None):
         how = (
             f"it with: {INSTALL}"

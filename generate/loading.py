@@ -16,7 +16,7 @@ from typing import Any
 
 from generate.base import GenerationError
 from generate.families import FAMILIES, Family, rows_for
-from generate.tuning import Offload, Tuning, tier_of
+from generate.tuning import Lora, Offload, Tuning, tier_for, tier_of
 from index.base import content_id, import_torch
 
 __all__ = ["Folder", "Placement", "is_out_of_memory", "load", "next_down"]
@@ -193,22 +193,17 @@ def load(folder: Folder, family: Family, tuning: Tuning, placement: Placement) -
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pipeline = _read(folder, family, dtype)
-            for place, lora in enumerate(tuning.loras):
-                pipeline.load_lora_weights(
-                    str(lora.path.parent),
-                    weight_name=lora.path.name,
-                    adapter_name=f"lora{place}",
-                    local_files_only=True,
-                )
-            if tuning.loras:
-                names = [f"lora{place}" for place in range(len(tuning.loras))]
-                pipeline.set_adapters(names, [lora.scale for lora in tuning.loras])
     except Exception as error:  # what a broken file raises differs from loader to loader
         raise GenerationError(
             f"cannot load the {family.pipeline} in {folder.path}: {type(error).__name__}: "
             f"{str(error)[:400]}; the folder may be incomplete or corrupt: fetch it again"
         ) from error
     pipeline.set_progress_bar_config(disable=True)
+    for place, lora in enumerate(tuning.loras):
+        _change(pipeline, folder, lora, f"lora{place}")
+    if tuning.loras:
+        names = [f"lora{place}" for place in range(len(tuning.loras))]
+        pipeline.set_adapters(names, [lora.scale for lora in tuning.loras])
     try:
         _place(pipeline, placement, torch)
         _speed_up(pipeline, tuning)
@@ -219,6 +214,42 @@ def load(folder: Folder, family: Family, tuning: Tuning, placement: Placement) -
             f"cannot put {folder.name} on the device {placement.device}: {error}"
         ) from error
     return pipeline
+
+
+def _change(pipeline: Any, folder: Folder, lora: Lora, name: str) -> None:
+    """Load a LoRA over a pipeline's weights.
+
+    Raises:
+        GenerationError: if it cannot be loaded, or changes nothing of this model.
+    """
+    takes = getattr(pipeline, "load_lora_weights", None)
+    if takes is None:
+        raise GenerationError(
+            f"{folder.name} ({type(pipeline).__name__}) takes no LoRAs: leave {lora.path} out"
+        )
+    if lora.second and getattr(pipeline, "transformer_2", None) is None:
+        raise GenerationError(f"{folder.name} has one expert, and the LoRA {lora.path} is for a second one")
+    second = {"load_into_transformer_2": True} if lora.second else {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            takes(
+                str(lora.path.parent),
+                weight_name=lora.path.name,
+                adapter_name=name,
+                local_files_only=True,
+                **second,
+            )
+        loaded = any(name in names for names in pipeline.get_list_adapters().values())
+    except Exception as error:  # what a broken file raises differs from loader to loader
+        raise GenerationError(
+            f"cannot load the LoRA {lora.path} into {folder.name}: {type(error).__name__}: "
+            f"{str(error)[:300]}; it may be damaged, or made for another model"
+        ) from error
+    if not loaded:
+        raise GenerationError(
+            f"the LoRA {lora.path} holds nothing for {folder.name}: it was made for another model"
+        )
 
 
 def forget(torch: Any) -> None:
@@ -238,10 +269,11 @@ def _offline_torch() -> Any:
 
 def _dtype(tuning: Tuning, device: str, torch: Any) -> Any:
     """bfloat16 on a GPU that has it, float16 on an older one, float32 on a CPU, where halves are slow."""
-    if tuning.dtype != "auto":
-        return getattr(torch, tuning.dtype)
-    if not device.startswith("cuda"):
-        return torch.float32
+    named = tuning.dtype
+    if named == "auto":
+        named = tier_for(0 if device.startswith("cuda") else None).dtype
+    if named != "auto":
+        return getattr(torch, named)
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
@@ -311,7 +343,7 @@ def _place(pipeline: Any, placement: Placement, torch: Any) -> None:
 
 def _speed_up(pipeline: Any, tuning: Tuning) -> None:
     """Reuse of work between steps, for models made of transformer blocks."""
-    if tuning.cache == "none":
+    if tuning.cache in ("auto", "none"):
         return
     transformer = getattr(pipeline, "transformer", None)
     if transformer is None or not hasattr(transformer, "enable_cache"):

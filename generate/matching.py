@@ -28,6 +28,9 @@ GAINS = (0.6, 1.6)
 QUIET = 0.93
 """Noise that the quietest half of the blocks shows, against that of all: what is quiet by chance is among
 them."""
+MOST_SHIFT = 25.0
+"""Most by which a channel's mean is moved, in levels of 255: beyond, a take shows its neighbours' colour and no
+more what it was made of."""
 MOST_GRAIN = 8.0
 """Most grain that is added, in levels of 255."""
 
@@ -52,7 +55,8 @@ def colour_fit(
     matrix = _monge_kantorovich(own, wanted)
     matrix = np.eye(3) + strength * (matrix - np.eye(3))
     middle = own.mean(axis=0)
-    goal = middle + strength * (wanted.mean(axis=0) - middle)
+    shift = strength * (wanted.mean(axis=0) - middle)
+    goal = middle + shift * min(1.0, MOST_SHIFT / max(1e-6, float(np.abs(shift).max())))
 
     stretch, centre, aim = (value.astype(np.float32) for value in (matrix, middle, goal))
 

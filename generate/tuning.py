@@ -12,17 +12,31 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from generate.base import GenerationError
+from generate.catalogue import lora_for
+from generate.controls import control_id
 from generate.interpolation import Interpolation, chosen
 from generate.upscaling import upscaler_id
 from index.base import content_id
 
-__all__ = ["Cache", "DType", "Lora", "Offload", "Tuning", "read_tuning", "tier_of"]
+__all__ = [
+    "TIERS",
+    "Cache",
+    "DType",
+    "Lora",
+    "Offload",
+    "Tier",
+    "Tuning",
+    "fitted_to",
+    "read_tuning",
+    "tier_for",
+    "tier_of",
+]
 
 DType = Literal["auto", "bfloat16", "float16", "float32"]
 Offload = Literal["auto", "none", "model", "group", "sequential"]
 """What stays on the GPU: everything; one component at a time; some layers at a time, the next ones fetched
 meanwhile; one layer at a time."""
-Cache = Literal["none", "first-block", "pyramid"]
+Cache = Literal["auto", "none", "first-block", "pyramid"]
 """Work of one step used again in the next (First Block Cache, after TeaCache; Pyramid Attention Broadcast,
 Zhao et al. 2024): quicker, and a little different."""
 
@@ -42,6 +56,8 @@ class Lora:
     path: Path
     """A ``.safetensors`` file."""
     scale: float = 1.0
+    second: bool = False
+    """Of a model with two experts (Wan 2.2 A14B): for the one of little noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +73,9 @@ class Tuning:
     offload: Offload = "auto"
     tiling: bool | None = None
     """Decode in tiles."""
-    cache: Cache = "none"
+    cache: Cache = "auto"
+    distilled: bool | None = None
+    """Take the step-distilled LoRA of a known model, where it is here and ``loras`` names none."""
     loras: tuple[Lora, ...] = ()
     steps: int | None = None
     guidance: float | None = None
@@ -97,31 +115,94 @@ class Tuning:
 
     @property
     def identity(self) -> str:
-        """What of it shapes pixels beyond steps, guidance and size: empty where nothing does."""
-        parts: list[str] = [] if self.cache == "none" else [self.cache]
-        parts += [f"{content_id(lora.path)}*{lora.scale:g}" for lora in self.loras]
+        """What of it shapes pixels beyond steps, guidance and size: empty where nothing does.
+
+        Raises:
+            GenerationError: if a LoRA or a model that it names cannot be read.
+        """
+        parts: list[str] = [] if self.cache in ("auto", "none") else [self.cache]
+        try:
+            parts += [f"{content_id(lora.path)}*{lora.scale:g}{'-2' * lora.second}" for lora in self.loras]
+        except OSError as error:
+            raise GenerationError(f"cannot read a LoRA: {error}") from error
+        parts += [] if self.control_model is None else [f"control {control_id(self.control_model)}"]
         by = chosen(self.interpolation, self.rife_model)
         parts += [by.identity] if by is not None else ["blend"] if self.interpolation == "blend" else []
         parts += [] if self.upscaler is None else [f"upscaler {upscaler_id(self.upscaler)}"]
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16] if parts else ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """What ``auto`` and None mean on GPUs from a size of memory on, and on a CPU."""
+
+    memory: int | None
+    """Least bytes; None for a CPU."""
+    dtype: DType
+    """``auto`` is bfloat16, and float16 on a GPU that lacks it."""
+    offload: Offload
+    tiling: bool
+    cache: Cache
+    """For models made of transformer blocks, where no step-distilled LoRA leaves few steps to reuse."""
+    distilled: bool
+    """Whether a step-distilled LoRA is taken where one is here: quicker, and less true to the prompt."""
+
+
+TIERS = (
+    Tier(memory=AMPLE_MEMORY, dtype="auto", offload="none", tiling=False, cache="none", distilled=False),
+    Tier(memory=SMALL_MEMORY, dtype="auto", offload="model", tiling=False, cache="none", distilled=True),
+    Tier(memory=TINY_MEMORY, dtype="auto", offload="model", tiling=True, cache="first-block", distilled=True),
+    Tier(memory=0, dtype="auto", offload="group", tiling=True, cache="first-block", distilled=True),
+    Tier(memory=None, dtype="float32", offload="none", tiling=False, cache="none", distilled=True),
+)
+"""From large GPUs to a CPU."""
+
+
+def tier_for(memory: int | None) -> Tier:
+    """The tier of a GPU of so many bytes; no GPU is None."""
+    if memory is None:
+        return TIERS[-1]
+    return next(tier for tier in TIERS if tier.memory is not None and memory >= tier.memory)
+
+
 def tier_of(memory: int | None) -> tuple[Offload, bool]:
     """What stays on a GPU of so many bytes, and whether it decodes in tiles; no GPU is None."""
-    if memory is None:
-        return "none", False
-    if memory >= AMPLE_MEMORY:
-        return "none", False
-    if memory >= SMALL_MEMORY:
-        return "model", False
-    return ("model" if memory >= TINY_MEMORY else "group"), True
+    tier = tier_for(memory)
+    return tier.offload, tier.tiling
+
+
+def fitted_to(tuning: Tuning, memory: int | None, model: str, *, blocks: bool = True) -> Tuning:
+    """A tuning with what the tier says of caching and step-distilled LoRAs, where it says nothing itself.
+
+    Args:
+        tuning: what was asked for.
+        memory: bytes of the GPU; None where there is none.
+        model: name in the catalogue; a step-distilled LoRA must be that of this model.
+        blocks: whether the model is made of transformer blocks, whose work can be used again.
+    """
+    if tuning.device is not None and not tuning.device.startswith("cuda"):
+        memory = None
+    tier = tier_for(memory)
+    wanted = tier.distilled if tuning.distilled is None else tuning.distilled
+    lora = lora_for(model) if wanted and not tuning.loras else None
+    if lora is not None:
+        tuning = dataclasses.replace(
+            tuning,
+            loras=tuple(Lora(place, second=number == 1) for number, place in enumerate(lora.places)),
+            steps=lora.steps if tuning.steps is None else tuning.steps,
+            guidance=lora.guidance if tuning.guidance is None else tuning.guidance,
+        )
+    if tuning.cache == "auto":
+        reused = tier.cache if blocks and not tuning.loras else "none"
+        tuning = dataclasses.replace(tuning, cache=reused)
+    return tuning
 
 
 def read_tuning(path: Path | str) -> Tuning:
     """The tuning that a TOML file gives.
 
-    Its keys are the fields of ``Tuning``; ``loras`` is a list of ``{path, scale}``, and paths are taken from
-    the file's folder.
+    Its keys are the fields of ``Tuning``; ``loras`` is a list of ``{path, scale, second}``, and paths are
+    taken from the file's folder.
 
     Raises:
         GenerationError: if it cannot be read, or a key or value is unknown.
@@ -147,6 +228,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "offload": (str,),
     "cache": (str,),
     "tiling": (bool,),
+    "distilled": (bool,),
     "steps": (int,),
     "guidance": (int, float),
     "native_area": (int,),
@@ -158,7 +240,14 @@ def _value(name: str, value: Any, folder: Path) -> Any:
     if name == "loras":
         if not isinstance(value, list) or not all(isinstance(one, dict) and "path" in one for one in value):
             raise ValueError('loras is a list such as [{ path = "fast.safetensors", scale = 1.0 }]')
-        return tuple(Lora(_file(folder / str(one["path"])), float(one.get("scale", 1.0))) for one in value)
+        return tuple(
+            Lora(
+                _file(folder / str(one["path"])), float(one.get("scale", 1.0)), bool(one.get("second", False))
+            )
+            for one in value
+        )
+    if name == "control_model" and not (folder / str(value)).is_dir():
+        raise ValueError(f"there is no folder {folder / str(value)}: name that of a control model")
     if name in ("control_model", "rife_model"):
         return folder / str(value)
     if name == "upscaler":

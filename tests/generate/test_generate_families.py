@@ -196,6 +196,16 @@ def test_restyle_keeps_more_of_its_footage_at_a_low_strength(
     assert steps[0] < steps[1]
 
 
+@pytest.mark.parametrize(
+    "name", ["wan", "ltx-condition", "cogvideox-v2v", "animatediff-v2v", "modelscope-v2v"]
+)
+def test_few_steps_leave_one_for_a_slight_restyle(
+    folders: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    model = opened(folders(name), tmp_path, steps=2)
+    assert model.generate(request("restyle", strength=0.35)).path.is_file()
+
+
 def test_continuation_leaves_out_the_frames_it_was_given(
     folders: Callable[[str], Path], tmp_path: Path
 ) -> None:
