@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generate.base import Control, Frame, GenerationError
-from index.base import import_torch
+from index.base import content_id, import_torch
 
-__all__ = ["control_frames", "draw_pose"]
+__all__ = ["control_frames", "control_id", "draw_pose"]
 
 
 def control_frames(frames: Sequence[Frame], kind: Control, model: Path | None = None) -> list[Frame]:
@@ -32,6 +33,22 @@ def control_frames(frames: Sequence[Frame], kind: Control, model: Path | None = 
         what = "a depth estimator such as Depth Anything" if kind == "depth" else "a ViTPose model"
         raise GenerationError(f"to follow {kind}, give the folder of {what} with --control-model")
     return _depth(frames, model) if kind == "depth" else _poses(frames, model)
+
+
+def control_id(model: Path) -> str:
+    """A name for what a control model's folder holds, 32 hex digits: it shapes the takes that follow it.
+
+    Raises:
+        GenerationError: if there is no such folder, or no weights in it.
+    """
+    files = sorted(path for path in model.glob("*") if path.suffix in (".json", ".safetensors"))
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise GenerationError(
+            f"{model} holds no control model: give the folder of a transformers model with safetensors "
+            "weights"
+        )
+    told = "".join(f"{path.name} {content_id(path)}\n" for path in files)
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
 def _edges(frames: Sequence[Frame]) -> list[Frame]:
@@ -54,31 +71,50 @@ def _loaded(model: Path, classes: tuple[str, str]) -> tuple[Any, Any, Any]:
     torch = import_torch()
     import transformers
 
+    transformers.utils.logging.disable_progress_bar()
+    hint = "give the folder of a transformers model with safetensors weights"
     try:
-        network = getattr(transformers, classes[0]).from_pretrained(
-            str(model), local_files_only=True, use_safetensors=True
+        kind = transformers.AutoConfig.from_pretrained(str(model), local_files_only=True).model_type
+        wanted = "vitpose" if classes[0].startswith("VitPose") else kind
+        if kind != wanted:
+            raise GenerationError(f"the control model in {model} is a {kind}, and a {wanted} is needed")
+        network, report = getattr(transformers, classes[0]).from_pretrained(
+            str(model), local_files_only=True, use_safetensors=True, output_loading_info=True
         )
         processor = getattr(transformers, classes[1]).from_pretrained(str(model), local_files_only=True)
+    except GenerationError:
+        raise
     except Exception as error:  # what a broken folder raises differs from loader to loader
         raise GenerationError(
-            f"cannot load the control model in {model}: {type(error).__name__}: {str(error)[:300]}; give the "
-            "folder of a transformers model with safetensors weights"
+            f"cannot load the control model in {model}: {type(error).__name__}: {str(error)[:300]}; {hint}"
         ) from error
+    if report["missing_keys"]:  # a loader makes up what is missing
+        missing = ", ".join(sorted(report["missing_keys"])[:3])
+        raise GenerationError(f"the control model in {model} lacks weights ({missing}): {hint}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch, network.eval().to(device), processor
 
 
+_METRIC = frozenset({"zoedepth", "depth_pro", "glpn"})
+"""Models that measure in metres."""
+LEAST_METRES = 0.1
+"""Nothing is taken to be nearer to the camera."""
+
+
 def _depth(frames: Sequence[Frame], model: Path) -> list[Frame]:
     """Nearness, white is near: normalised over the whole clip, so that the depth does not breathe."""
-    import cv2
-
     torch, network, processor = _loaded(model, ("AutoModelForDepthEstimation", "AutoImageProcessor"))
+    # Most models give what grows towards the viewer; those that give metres are turned over.
+    metres = network.config.model_type in _METRIC or (
+        getattr(network.config, "depth_estimation_type", "relative") == "metric"
+    )
     maps: list[NDArray[np.float32]] = []
     for frame in frames:
         inputs = processor(images=frame, return_tensors="pt").to(network.device)
         with torch.inference_mode():
-            found = network(**inputs).predicted_depth[0].float().cpu().numpy()
-        maps.append(cv2.resize(found, (frame.shape[1], frame.shape[0]), interpolation=cv2.INTER_LINEAR))
+            found = processor.post_process_depth_estimation(network(**inputs), [frame.shape[:2]])
+        depth = found[0]["predicted_depth"].float().cpu().numpy()
+        maps.append(1 / np.maximum(depth, LEAST_METRES) if metres else depth)
     low, high = min(float(one.min()) for one in maps), max(float(one.max()) for one in maps)
     scale = 255 / max(high - low, 1e-6)
     levels = (np.asarray((one - low) * scale + 0.5, np.uint8) for one in maps)

@@ -45,8 +45,8 @@ class Part:
     size: int
     """Bytes."""
     digest: str
-    """``sha256:`` of large files, ``git:`` (its blob id) of small ones, as the hub publishes them; empty where
-    it does not."""
+    """``sha256:`` of large files, ``git:`` (its blob id) of small ones, as the hub publishes them; empty
+    where it does not."""
 
     def is_in(self, path: Path) -> bool:
         """Whether a file is this one, by its size and hash."""
@@ -333,8 +333,8 @@ def _failed(model: KnownModel | KnownLora, error: Exception) -> GenerationError:
     reason = text.splitlines()[0] if text else type(error).__name__
     if isinstance(error, GatedRepoError):
         return GenerationError(
-            f"{model.repository} is given to those who have accepted its terms on the Hugging Face hub: accept "
-            f"them there, put your token into HF_TOKEN, and run montage models pull {model.name} again"
+            f"{model.repository} is given to those who have accepted its terms on the Hugging Face hub: "
+            f"accept them there, put your token into HF_TOKEN, and run montage models pull {model.name} again"
         )
     again = f"What has come is kept; run montage models pull {model.name} again"
     if isinstance(error, OSError) and error.errno in (

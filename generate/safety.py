@@ -8,8 +8,11 @@ such a check lets through is described by Rando et al., "Red-Teaming the Stable 
 
 from __future__ import annotations
 
+import logging
 import re
+import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -20,8 +23,15 @@ from generate.base import GenerationError
 
 __all__ = ["check_prompt", "is_sexual", "refused_words", "sexual_probability"]
 
-_SPACED = re.compile(r"[^\W\d_]")
+_IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
+_KATAKANA = "\u30a1-\u30fa\u30fc"
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_CLAUSE_ENDS = (
+    r"(?=\s*(?:$|[^\w\s'-]|(?:and|or|in|on|at|by|with|under|from|into|before|through|to|beside|near|over|for|"
+    r"und|oder|im|am|an|auf|mit|unter|vor|et|ou|dans|sur|avec|sous|devant|y|o|en|con|sobre|bajo)\b))"
+)
+"""What follows a word that is said of someone, and does not describe the next noun: "naked in the sea", and
+not "naked rock"."""
 
 SEXUAL = (
     "a photo of a naked person",
@@ -52,32 +62,100 @@ LIKELY = 0.5
 Floats = NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """What ``denied.txt`` says, as patterns over folded text."""
+
+    terms: tuple[tuple[re.Pattern[str], bool, bool], ...]
+    """(pattern, whether it begins where a word of Chinese or Japanese does, whether it ends so)."""
+    innocent: re.Pattern[str]
+
+
 @cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """(term, how it is found) of the list: whole words in scripts with spaces, anywhere in others."""
+def _lists() -> _Lists:
+    sections: dict[str, list[str]] = {}
     text = (Path(__file__).parent / "denied.txt").read_text(encoding="utf-8")
-    found = []
     for line in text.splitlines():
         term = line.split("#")[0].strip()
-        if not term:
-            continue
-        if _CJK.search(term):
-            found.append((term, re.compile(re.escape(term))))
-        else:
-            # A star stands for any ending, a space for any space or hyphen.
-            body = r"[\s-]+".join(re.escape(word).replace(r"\*", r"\w*") for word in term.split())
-            found.append((term, re.compile(rf"(?<!\w){body}(?!\w)", re.IGNORECASE)))
-    return tuple(found)
+        if term.startswith("["):
+            sections[term.strip("[]")] = lines = []
+        elif term:
+            lines.append(_folded(term)[0])
+    naked, people = (f"(?:{'|'.join(map(_body, sections[name]))})" for name in ("naked", "people"))
+    # "a naked young woman"; "the woman, tired and naked, sleeps".
+    said = (
+        rf"(?<!\w){naked}(?:[\s-]+\w+)?[\s-]+{people}(?!\w)",
+        rf"(?<!\w){people}(?:[\s,]+\w+){{0,3}}[\s,]+{naked}(?!\w){_CLAUSE_ENDS}",
+    )
+    terms = [(re.compile(pattern), False, False) for pattern in said]
+    for term in sections["terms"]:
+        ideographs = _IDEOGRAPH.search(term) is not None
+        terms.append((re.compile(_bounded(term)), ideographs, ideographs and not term.endswith("*")))
+    innocent = re.compile("|".join(map(_bounded, sections["innocent"])))
+    return _Lists(tuple(terms), innocent)
+
+
+def _body(term: str) -> str:
+    """A star stands for any ending, a space for any space or hyphen."""
+    return r"[\s-]+".join(re.escape(word).replace(r"\*", r"\w*") for word in term.split())
+
+
+def _bounded(term: str) -> str:
+    """Whole words in scripts with spaces; no part of a longer run of katakana (``エロ`` in ``イエロー``)."""
+    if not _CJK.search(term):
+        return rf"(?<!\w){_body(term)}(?!\w)"
+    plain = term.rstrip("*")
+    before = rf"(?<![{_KATAKANA}])" if re.match(rf"[{_KATAKANA}]", plain) else ""
+    ends = plain == term and re.search(rf"[{_KATAKANA}]$", plain)
+    return before + re.escape(plain) + (rf"(?![{_KATAKANA}])" if ends else "")
+
+
+def _folded(text: str) -> tuple[str, list[int]]:
+    """A text without accents, capitals, widths and invisible signs, and where each of its letters was."""
+    folded, places = "", []
+    for place, letter in enumerate(text):
+        for part in unicodedata.normalize("NFKD", letter.casefold()):
+            if unicodedata.category(part) == "Cf" or "\u0300" <= part <= "\u036f":
+                continue
+            if part in "\u3099\u309a" and folded:
+                folded = folded[:-1] + unicodedata.normalize("NFC", folded[-1] + part)
+                continue
+            folded += part
+            places.append(place)
+    return folded, places
+
+
+def _word_ends(text: str) -> frozenset[int]:
+    """Where words of a text in Chinese or Japanese begin and end."""
+    import jieba
+
+    jieba.setLogLevel(logging.ERROR)
+    ends, place = {0}, 0
+    for word in jieba.cut(text):
+        place += len(word)
+        ends.add(place)
+    return frozenset(ends)
 
 
 def refused_words(prompt: str) -> tuple[str, ...]:
-    """The words of a prompt that ask for sexual content, as they are written there."""
-    found = []
-    for _, pattern in _patterns():
-        match = pattern.search(prompt)
-        if match is not None:
-            found.append(match[0])
-    return tuple(dict.fromkeys(found))
+    """The words of a prompt that ask for sexual content, as they are written there.
+
+    Chinese and Japanese are split into words, so that ``口交`` is not found in ``路口交通``.
+    """
+    lists = _lists()
+    text, places = _folded(prompt)
+    text = lists.innocent.sub(lambda found: "\0" * len(found[0]), text)
+    ends: frozenset[int] | None = None
+    refused: dict[str, None] = {}
+    for pattern, begins_word, ends_word in lists.terms:
+        for found in pattern.finditer(text):
+            if begins_word:
+                ends = _word_ends(text) if ends is None else ends
+                if found.start() not in ends or (ends_word and found.end() not in ends):
+                    continue
+            refused[prompt[places[found.start()] : places[found.end() - 1] + 1]] = None
+            break
+    return tuple(refused)
 
 
 def check_prompt(prompt: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from montage.values import MontageError
 
 if TYPE_CHECKING:
+    from generate.backends import Diffusers
     from generate.base import Control, Generator, Strategy
     from generate.families import Conditioning
     from generate.tuning import Tuning
@@ -131,13 +132,21 @@ def open_studio(generation: Generation, folder: Path) -> Studio:
 
 def _opened(model: str | Path, generation: Generation, folder: Path) -> Generator:
     """The generator of a folder, or of a model in the catalogue."""
-    from generate.backends import Diffusers
     from generate.base import GenerationError
-    from generate.catalogue import MODELS, accept, folder_of, is_here
+    from generate.catalogue import LORAS, MODELS, accept, folder_of, is_here
 
     known = MODELS.get(str(model))
     if known is None or Path(model).is_dir():
-        made = Diffusers(model, folder, generation.tuning)
+        if str(model) in LORAS:
+            raise GenerationError(
+                f"{model} is a LoRA for {LORAS[str(model)].model}: name that model, and it is taken by itself"
+            )
+        if not Path(model).exists():
+            raise GenerationError(
+                f"there is no model folder {model}, and no model of that name: montage models list shows "
+                "the names"
+            )
+        made = _diffusers(Path(model), "", generation, folder)
         row = made.rows[0]
         if not row.free and not {row.name, made.model} & generation.accepted:
             raise GenerationError(
@@ -148,13 +157,26 @@ def _opened(model: str | Path, generation: Generation, folder: Path) -> Generato
     accept(known, generation.accepted)
     if not is_here(known.name):
         raise GenerationError(f"{known.name} is not here: fetch it with montage models pull {known.name}")
-    return Diffusers(folder_of(known.name), folder, generation.tuning)
+    return _diffusers(folder_of(known.name), known.name, generation, folder)
+
+
+def _diffusers(model: Path, name: str, generation: Generation, folder: Path) -> Diffusers:
+    """The generator of a model folder, run as this machine suits it and the settings say.
+
+    ``name`` is that of the catalogue, empty for a folder of the user's.
+    """
+    from generate.backends import Diffusers
+    from generate.loading import Folder
+    from generate.tuning import Tuning, fitted_to
+
+    blocks = bool(Folder(model).index.get("transformer"))
+    tuning = fitted_to(generation.tuning or Tuning(), gpu_memory(), name, blocks=blocks)
+    return Diffusers(model, folder, tuning)
 
 
 def _automatic(generation: Generation, folder: Path) -> tuple[list[Generator], str]:
     """(the models here that fit this machine's GPU, the best first; why there are none)."""
-    from generate.backends import Diffusers
-    from generate.catalogue import MODELS, auto_model, folder_of, is_here
+    from generate.catalogue import MODELS, auto_model, fits, folder_of, is_here
 
     here = [model for model in MODELS.values() if not model.needs_acceptance and is_here(model.name)]
     if not here:
@@ -163,11 +185,11 @@ def _automatic(generation: Generation, folder: Path) -> tuple[list[Generator], s
     best = None if memory is None else auto_model(memory)
     if memory is None or best is None:
         return [], "there is no GPU large enough for a model (name one with --model to run it all the same)"
-    fitting = [model for model in here if model.memory <= memory]
+    fitting = [model for model in here if fits(model, memory)]
     fitting.sort(key=lambda model: (model.name != best.name, -model.size))
     if not fitting:
         return [], f"{best.name} fits this GPU and is not here (montage models pull {best.name})"
-    return [Diffusers(folder_of(model.name), folder, generation.tuning) for model in fitting], ""
+    return [_diffusers(folder_of(model.name), model.name, generation, folder) for model in fitting], ""
 
 
 def gpu_memory() -> int | None:

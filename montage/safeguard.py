@@ -23,6 +23,7 @@ FRAMES = 5
 def unsafe(take: Take, library: Library) -> tuple[str, str]:
     """(why a take must not be shown, empty if nothing speaks against it; whether it was looked at).
 
+    Five frames are compared with descriptions, in the space and at the temperature of the library's encoder.
     The embedded encoder knows objects and no nakedness: with it a take is marked as unchecked.
     """
     if not library.encoder_name.startswith("clip:"):
@@ -38,5 +39,8 @@ def unsafe(take: Take, library: Library) -> tuple[str, str]:
     def texts(said: list[str]) -> NDArray[np.float32]:
         return np.asarray(encoder.encode_texts(said), np.float32)
 
-    chance = sexual_probability(images, texts, encoder.calibration.temperature)
+    how = encoder.calibration
+    # A sigmoid model's scale multiplies cosines, where a temperature divides them.
+    temperature = 1 / how.temperature if how.kind == "sigmoid" else how.temperature
+    chance = sexual_probability(images, texts, temperature)
     return (f"sexual content ({chance:.0%} likely)" if is_sexual(chance) else ""), CHECKED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import platform
 import re
 import shutil
@@ -101,7 +102,22 @@ def _file_info(path: Path) -> dict[str, Any]:
     }
     data["generated shots"] = read_film_marks(path)
     data["marks"] = [f"{name}: {value}" for name, value in sorted(read_marks(path).items())]
+    data["signature"] = _signature(path)
     return data
+
+
+def _signature(path: Path) -> str:
+    """What the content credentials of a film say; empty where it has none, or they cannot be read here."""
+    if importlib.util.find_spec("c2pa") is None:
+        return ""
+    from generate import GenerationError
+    from generate.signing import read_signature
+
+    try:
+        signed = read_signature(path)
+    except GenerationError as error:
+        return str(error)
+    return "" if signed is None else signed.line
 
 
 def run_doctor(output: Output) -> bool:
@@ -239,9 +255,9 @@ def run_models_list(output: Output) -> None:
 
 
 def _gpu_memory() -> int | None:
-    """Bytes of the first GPU, by its driver's own tool."""
-    size = re.search(r"(\d+) MiB", _gpu())
-    return None if size is None else int(size[1]) * 1024**2
+    """Bytes of the largest GPU, by its driver's own tool."""
+    sizes = [int(size) for size in re.findall(r"(\d+) MiB", _gpu())]
+    return max(sizes) * 1024**2 if sizes else None
 
 
 def run_models_pull(name: str, output: Output, accepted: Collection[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Models fetched from a hub on this machine: sizes, resuming, damage, licences, and what is said when it fails."""
+"""Models fetched from a hub on this machine: sizes, resuming, damage, licences, what is said of failures."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from generate import Diffusers, GenerationError
+from generate import Diffusers, GenerationError, Request, Tuning
 from generate.catalogue import LORAS, MODELS, UNFINISHED, folder_of, is_here
 from generate.fetching import chosen_files, plan_download, pull
 from montage.cli import main
 from tests.hub import COMMIT, Hub
-from tests.tiny_pipelines import save_tiny, save_tiny_lora
+from tests.tiny_pipelines import TINY, save_tiny, save_tiny_lora
 
 NAME = "wan2.1-t2v-1.3b"
 REPOSITORY = MODELS[NAME].repository
@@ -178,6 +179,18 @@ def test_halved_weights_alone_are_put_where_loaders_look(hub: Hub, tmp_path: Pat
     assert (folder / WEIGHTS).is_file()
     assert Diffusers(folder, tmp_path).rows
     assert plan_download(NAME).missing == 0
+
+
+def test_halved_shards_alone_can_be_loaded(hub: Hub, tmp_path: Path) -> None:
+    pipeline = TINY["wan"]()
+    shutil.rmtree(hub.repositories[REPOSITORY])
+    pipeline.save_pretrained(hub.repositories[REPOSITORY], variant="fp16", max_shard_size="40KB")
+    named = {path.name for path in (hub.repositories[REPOSITORY] / "transformer").iterdir()}
+    assert {"diffusion_pytorch_model.safetensors.index.fp16.json"} < named
+    folder = pull(plan_download(NAME))
+    tuning = Tuning(device="cpu", steps=1, native_area=64 * 48)
+    request = Request(prompt="a fox", frames=5, fps=Fraction(16), width=64, height=48)
+    assert Diffusers(folder, tmp_path / "takes", tuning).generate(request).frames == 5
 
 
 def test_which_files_are_chosen() -> None:
