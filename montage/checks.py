@@ -65,6 +65,8 @@ AAC_FRAME = 1024
 """Samples in a frame of AAC: sound may be this much longer or shorter than the picture."""
 CAPTION_ROW = 2 * THUMB // 3
 """Row of a thumbnail from which on burnt captions may stand."""
+LABEL_ROW = THUMB // 4
+"""Row of a thumbnail down to which a label may stand."""
 SHOT_SIDE = 96
 """Shorter side of a source frame that is looked at for its perceptual hash, pixels."""
 SHOT_BITS = 20
@@ -125,6 +127,8 @@ def _judged(shown: Thumbs, planned: Thumbs, clip: Clip, frames: Sequence[int]) -
             judged[place] = planned[place]
     if clip.burn is not None:
         judged[:, CAPTION_ROW:] = planned[:, CAPTION_ROW:]
+        if clip.label:
+            judged[:, :LABEL_ROW] = planned[:, :LABEL_ROW]
     return judged
 
 

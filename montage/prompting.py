@@ -202,9 +202,9 @@ def prompt_for(
 ) -> Prompt:
     """What a model is told to show for a sentence.
 
-    The script's ``[prompt]`` and the project's own prompt are taken as they are, but for the look. Else it is
-    the sentence, its pronoun resolved, the shot size and camera move that the script or an idiom asks for,
-    and the preset's look.
+    The sentence, its pronoun resolved, the shot size and camera move that the script or an idiom asks for,
+    and the preset's look. The script's ``[prompt]`` and the project's own prompt take the place of the
+    sentence, and no idiom adds to them.
 
     Args:
         sentence: what to show.
@@ -224,7 +224,7 @@ def prompt_for(
         said = sentence.text
     said = " ".join(said.split()).rstrip(".。")
     parts = [f"{same[:1].upper()}{same[1:]}, the same in every shot" if same else "", said]
-    parts += [*([] if own else _size_and_move(sentence, idiom)), preset.look]
+    parts += [*_size_and_move(sentence, None if own else idiom), preset.look]
     return Prompt(
         text=". ".join(part for part in parts[:2] if part)
         + "".join(f", {part}" for part in parts[2:] if part),

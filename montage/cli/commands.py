@@ -10,7 +10,14 @@ import click
 from montage import __version__
 from montage.cli.evaluating import evaluation_options
 from montage.cli.generating import generation_options, signing_options
-from montage.cli.options import FILE, FOLDER, render_options, script_options, search_options
+from montage.cli.options import (
+    FILE,
+    FOLDER,
+    render_options,
+    script_options,
+    search_options,
+    size_option,
+)
 from montage.cli.output import Output, output_options, printable
 
 __all__ = ["cli"]
@@ -106,6 +113,7 @@ def search(output: Output, weight: tuple[tuple[str, float], ...], **options: Any
 
 @cli.command()
 @script_options
+@size_option
 @generation_options
 @output_options
 def plan(output: Output, **options: Any) -> None:

@@ -199,6 +199,9 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+size_option = click.option("--size", type=Size(), help="Size of the film. [default: 1920x1080]")
+
+
 def render_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What ``render`` and ``watch`` take besides the options of the script."""
     for option in reversed(
@@ -210,7 +213,7 @@ def render_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 type=click.Path(dir_okay=False, path_type=Path),
                 help="[default: SCRIPT.mp4]",
             ),
-            click.option("--size", type=Size(), help="Size of the film. [default: 1920x1080]"),
+            size_option,
             click.option(
                 "--fit",
                 type=click.Choice(["crop", "pad"]),
