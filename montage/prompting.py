@@ -114,7 +114,7 @@ def noun_phrase(text: str) -> str:
             break  # "the dogs bark": what follows a plural is its verb
         if len(taken) > 1 and low.endswith("ed") and before not in _ADJECTIVES:
             break
-        ends = low.endswith("s") and not low.endswith(("ss", "us"))
+        ends = _ends_in_s(low)
         many = article in ("these", "those", "two", "three", "some", "many")
         if len(taken) > 1 and ends and not many and (article in _SINGULAR or before not in _ADJECTIVES):
             break
@@ -123,7 +123,12 @@ def noun_phrase(text: str) -> str:
 
 
 def _is_plural(word: str) -> bool:
-    return word in _PLURALS or (word.endswith("s") and not word.endswith(("ss", "us")))
+    return word in _PLURALS or _ends_in_s(word)
+
+
+def _ends_in_s(word: str) -> bool:
+    """Whether a word has the ending of plurals and of verbs; an owner's is another."""
+    return word.endswith("s") and not word.endswith(("ss", "us", "'s", "\u2019s"))
 
 
 def resolved(sentence: Sentence, subject: str) -> str:
