@@ -127,7 +127,7 @@ class Diffusers:
             GenerationError: if the model cannot be asked so.
         """
         row = self.row_for(strategy)
-        plan = native_frames(row, min(seconds, self.longest(strategy)), LEAST_SPEED)
+        plan = _planned(row, strategy, min(seconds, self.longest(strategy)))
         area = self.tuning.native_area or row.native_area
         own = row.made_size or native_size(row, *size, area)
         return (row.max_frames if plan is None else plan[0]), own, self._steps(row)
@@ -136,8 +136,8 @@ class Diffusers:
         """The longest take in seconds; a longer gap is split by the caller."""
         row = self.row_for(strategy)
         most = (row.max_frames - 1) // row.frame_step * row.frame_step + 1
-        spent = Fraction(CONTEXT, 1) / row.fps if strategy == "extend" else Fraction(0)
-        return most / row.fps / LEAST_SPEED - spent
+        given = _given(row) if strategy == "extend" else 0
+        return (most - given) / row.fps / LEAST_SPEED
 
     def generate(
         self, request: Request, progress: Progress | None = None, cancel: Cancel | None = None
@@ -150,9 +150,7 @@ class Diffusers:
         """
         row = self.row_for(request.strategy)
         seconds = request.frames / request.fps
-        if request.strategy == "extend":
-            seconds += CONTEXT / row.fps
-        plan = native_frames(row, seconds, LEAST_SPEED)
+        plan = _planned(row, request.strategy, seconds)
         if plan is None:
             raise GenerationError(
                 f"{self.model} makes at most {float(self.longest(request.strategy)):.2f} s in one take, and "
@@ -160,7 +158,11 @@ class Diffusers:
                 "slots"
             )
         frames, speed = plan
-        video, native = self._made(row, request, frames, row.fps * speed, progress, cancel)
+        rate = row.fps * speed
+        video, native = self._made(row, request, frames, rate, progress, cancel)
+        if request.strategy == "bridge":
+            # Its last frame is the one that follows: it comes when the take is over, not within it.
+            rate = (len(video) - 1) / seconds
         path = self.directory / f"{request_key(request, self.name, self.identity)}.mp4"
         film = (request.width, request.height)
         pictures = list(video)
@@ -175,7 +177,7 @@ class Diffusers:
             model=self.model,
             model_hash=self.model_hash,
             source_size=(video.shape[2], video.shape[1]),
-            source_fps=row.fps * speed,
+            source_fps=rate,
             source_count=len(video),
             grain=grain,
             finishing=self.finishing,
@@ -340,15 +342,7 @@ class Diffusers:
         except (Cancelled, GenerationError):
             self._release(pipeline)
             raise
-        except (
-            RuntimeError,
-            ValueError,
-            TypeError,
-            IndexError,
-            KeyError,
-            AttributeError,
-            AssertionError,
-        ) as error:
+        except Exception as error:  # what pipelines raise differs from one to the other
             self._release(pipeline)
             if is_out_of_memory(error, torch):
                 raise
@@ -371,6 +365,24 @@ class Diffusers:
     def _release(pipeline: Any) -> None:
         """Put offloaded components back: a run that ends early leaves one on the GPU."""
         pipeline.maybe_free_model_hooks()
+
+
+def _given(row: Family) -> int:
+    """Frames of footage that a continuation begins with, and that are left out."""
+    return CONTEXT if "continuation" in row.honours else 1
+
+
+def _planned(row: Family, strategy: Strategy, seconds: Fraction) -> tuple[int, Fraction] | None:
+    """(frames to ask for, the speed they play at) of a take; None where it is too long for the model."""
+    if strategy != "extend":
+        return native_frames(row, seconds, LEAST_SPEED)
+    given = _given(row)
+    plan = native_frames(row, seconds + given / row.fps, Fraction(1))
+    if plan is not None:
+        return plan
+    most = (row.max_frames - 1) // row.frame_step * row.frame_step + 1
+    speed = (most - given) / (seconds * row.fps)
+    return (most, speed) if speed >= LEAST_SPEED else None
 
 
 class _Watched:

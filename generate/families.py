@@ -14,7 +14,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["FAMILIES", "Conditioning", "Family", "native_frames", "native_size", "rows_for"]
+__all__ = ["FAMILIES", "Cache", "Conditioning", "Family", "native_frames", "native_size", "rows_for"]
 
 Conditioning = Literal[
     "text", "picture", "image", "last-image", "video", "continuation", "mask", "subjects", "control", "camera"
@@ -22,6 +22,9 @@ Conditioning = Literal[
 """What a model can be given and truly heeds: a prompt alone; a prompt for one picture; the first frame; the
 first and the last frame; a video to be changed by a strength; frames to go on from; a mask of what to paint;
 pictures of the subject; the edges, depth or pose of a video; a camera move."""
+Cache = Literal["auto", "none", "first-block", "pyramid"]
+"""Work of one step used again in the next (First Block Cache, after TeaCache; Pyramid Attention Broadcast,
+Zhao et al. 2024): quicker, and a little different."""
 Progress = Literal["step-end", "callback", "scheduler"]
 """How a pipeline tells of its steps: ``callback_on_step_end``, the older ``callback``, or only by calling its
 scheduler."""
@@ -57,10 +60,17 @@ class Family:
     """Whether it makes one size only, which its configuration names."""
     made_size: tuple[int, int] | None = None
     """That size (width, height), once the folder is known."""
+    made_frames: int | None = None
+    """The one number of frames that it makes, where its positions are learnt; None for any by the rule."""
     steps: int
     """Denoising steps by default."""
     guidance: float
     """Classifier-free guidance scale by default."""
+    caches: frozenset[Cache] = frozenset()
+    """Ways of using work of one step in the next that its pipeline and its transformer are made for. Not
+    Pyramid Attention Broadcast where the passes with and without the prompt are apart: the second would be
+    given what the first attended to. Not the first-block cache where control is added between blocks, or
+    the pipeline names no context."""
     licence: str
     """Licence of the published weights."""
     free: bool = True
@@ -93,6 +103,8 @@ def _without(*names: str) -> Mapping[str, str]:
 _OF_VIDEO = _without("frames")
 """Where the number of frames is that of the video given."""
 
+_FIRST_BLOCK: frozenset[Cache] = frozenset({"first-block"})
+_EITHER: frozenset[Cache] = frozenset({"first-block", "pyramid"})
 _APACHE = "Apache-2.0"
 _LTX = "LTX Video Open Weights (OpenRAIL-M for 0.9.5)"
 _COG = "CogVideoX licence (Apache-2.0 for 2B)"
@@ -112,6 +124,7 @@ def _wan(name: str, pipeline: str, honours: set[Conditioning], **more: object) -
         "native_area": 832 * 480,
         "steps": 50,
         "guidance": 5.0,
+        "caches": _FIRST_BLOCK,
         "licence": _APACHE,
         "arguments": _TEXT,
         **more,
@@ -129,6 +142,7 @@ def _ltx(name: str, pipeline: str, honours: set[Conditioning], **more: object) -
         "native_area": 768 * 512,
         "steps": 50,
         "guidance": 3.0,
+        "caches": _EITHER,
         "licence": _LTX,
         "free": False,
         "arguments": MappingProxyType({**_TEXT, "fps": "frame_rate"}),
@@ -148,6 +162,7 @@ def _cog(name: str, pipeline: str, honours: set[Conditioning], **more: object) -
         "fixed_size": True,
         "steps": 50,
         "guidance": 6.0,
+        "caches": _EITHER,
         "licence": _COG,
         "free": False,
         "arguments": _TEXT,
@@ -243,6 +258,7 @@ FAMILIES: tuple[Family, ...] = (
         also=frozenset({"WanPipeline"}),
         when=_ONE,
         arguments=_OF_VIDEO,
+        caches=frozenset(),
     ),
     # VACE: every frame is either given or to be painted, so one model does all of these.
     _wan(
@@ -250,6 +266,7 @@ FAMILIES: tuple[Family, ...] = (
         "WanVACEPipeline",
         {"text", "image", "last-image", "continuation", "mask", "subjects", "control"},
         condition="vace",
+        caches=frozenset(),
     ),
     _ltx("ltx", "LTXPipeline", {"text"}),
     _ltx("ltx-image", "LTXImageToVideoPipeline", {"image"}, condition="image"),
@@ -289,6 +306,7 @@ FAMILIES: tuple[Family, ...] = (
         native_area=_WAN_HD,
         steps=50,
         guidance=6.0,
+        caches=_FIRST_BLOCK,
         licence=_HUNYUAN,
         free=False,
         arguments=_without("negative_prompt"),
@@ -304,6 +322,7 @@ FAMILIES: tuple[Family, ...] = (
         native_area=848 * 480,
         steps=64,
         guidance=4.5,
+        caches=_FIRST_BLOCK,
         licence=_APACHE,
         arguments=_TEXT,
     ),
@@ -464,6 +483,8 @@ def native_frames(family: Family, seconds: Fraction, least_speed: Fraction) -> t
     wanted = seconds * family.fps
     frames = -(-(wanted - 1) // step) * step + 1 if wanted > 1 else 1
     frames = max(int(frames), step + 1)  # one frame is a picture, not a take
+    if family.made_frames is not None and frames <= family.made_frames:
+        return family.made_frames, Fraction(1)
     if frames <= family.max_frames:
         return frames, Fraction(1)
     most = (family.max_frames - 1) // step * step + 1

@@ -312,7 +312,11 @@ def _pipe(
     width, height = source_size
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+            process_group=0,  # Ctrl-C is for us to heed, who keep what is finished
         )
         pipe = process.stdin
         assert pipe is not None
@@ -339,6 +343,8 @@ def _pipe(
             with contextlib.suppress(OSError):
                 pipe.close()
         if code:
+            if cancel is not None and cancel():
+                raise Cancelled("stopped while writing a take: nothing was kept")
             complaints.seek(0)
             said = complaints.read().decode("utf-8", "replace").strip()[-800:]
             raise GenerationError(f"ffmpeg could not write a take (exit {code}): {said or 'it said nothing'}")

@@ -20,10 +20,22 @@ from numpy.typing import NDArray
 from generate.base import GenerationError
 from index.base import open_local
 
-__all__ = ["Measures", "check_take", "grey_frame", "measure_frames", "measure_take", "reasons_against"]
+__all__ = [
+    "Measures",
+    "check_join",
+    "check_take",
+    "grey_frame",
+    "measure_frames",
+    "measure_take",
+    "reasons_against",
+]
 
 WIDTH = 256
 """Frames are measured at this width in pixels, as grey."""
+JUMP, JUMP_RATIO = 14.0, 7.0
+"""Unexplained change from which one frame looks like a cut: in levels, and as a multiple of the others'."""
+JOIN_FRAMES = 40
+"""Frames on either side of a join that are looked at."""
 MAX_FRAMES = 150
 """Frames measured; the middle of a longer take, since neighbours must stay neighbours."""
 
@@ -81,7 +93,7 @@ def reasons_against(measures: Measures) -> tuple[str, ...]:
         )
     if m.flicker > 4:
         reasons.append(f"flicker: brightness swings by {m.flicker:.1f} levels from frame to frame")
-    if m.worst_jump > 14 and m.jump_ratio > 7:
+    if m.worst_jump > JUMP and m.jump_ratio > JUMP_RATIO:
         reasons.append(f"inner cut: one frame differs {m.jump_ratio:.0f} times as much as the others")
     return tuple(reasons)
 
@@ -110,27 +122,11 @@ def measure_frames(frames: Sequence[NDArray[np.uint8]]) -> Measures:
     Raises:
         ValueError: if there are none.
     """
-    import cv2
-
     if not frames:
         raise ValueError("there are no frames to measure")
     skip = max(0, (len(frames) - MAX_FRAMES) // 2)
     frames = frames[skip : skip + MAX_FRAMES]
-    height, width = frames[0].shape
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    changes, leftovers = [], []
-    for before, after in itertools.pairwise(frames):
-        flow = flow_of.calc(after, before, None)
-        warped = cv2.remap(
-            before,
-            columns + flow[..., 0],
-            rows + flow[..., 1],
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        changes.append(_difference(before, after))
-        leftovers.append(min(_difference(warped, after), changes[-1]))
+    changes, leftovers = _steps(frames)
     means = np.array([float(frame.mean()) for frame in frames])
     contrast = float(np.median([float(frame.std()) for frame in frames]))
     unexplained = float(np.median(leftovers)) if leftovers else 0.0
@@ -149,19 +145,62 @@ def measure_frames(frames: Sequence[NDArray[np.uint8]]) -> Measures:
     )
 
 
-def _grey_frames(path: Path) -> list[NDArray[np.uint8]]:
-    """Neighbouring frames from the middle of a video, (height, WIDTH) grey."""
+def check_join(path: Path | str, frame: int) -> str:
+    """Why a video looks cut where ``frame`` begins something that should go on from what was before; empty
+    if it does not.
+
+    Raises:
+        GenerationError: if the file cannot be read as video.
+    """
+    first = max(0, frame - JOIN_FRAMES)
+    _, leftovers = _steps(_grey_frames(Path(path), first, 2 * JOIN_FRAMES))
+    place = frame - first - 1
+    if not 0 <= place < len(leftovers):
+        return ""
+    jump, others = leftovers[place], leftovers[:place] + leftovers[place + 1 :]
+    ratio = jump / max(float(np.median(others)) if others else 0.0, 0.5)
+    if jump > JUMP and ratio > JUMP_RATIO:
+        return f"a cut: the frame at the join differs {ratio:.0f} times as much as the others"
+    return ""
+
+
+def _steps(frames: Sequence[NDArray[np.uint8]]) -> tuple[list[float], list[float]]:
+    """(change from each frame to the next, what motion does not explain of it), in levels."""
+    import cv2
+
+    height, width = frames[0].shape
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    changes: list[float] = []
+    leftovers: list[float] = []
+    for before, after in itertools.pairwise(frames):
+        flow = flow_of.calc(after, before, None)
+        warped = cv2.remap(
+            before,
+            columns + flow[..., 0],
+            rows + flow[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        changes.append(_difference(before, after))
+        leftovers.append(min(_difference(warped, after), changes[-1]))
+    return changes, leftovers
+
+
+def _grey_frames(path: Path, first: int | None = None, most: int = MAX_FRAMES) -> list[NDArray[np.uint8]]:
+    """Neighbouring frames of a video from ``first`` on, (height, WIDTH) grey; by default those in its
+    middle."""
     import av
 
     frames: list[NDArray[np.uint8]] = []
     try:
         with open_local(path) as container:
             stream = container.streams.video[0]
-            skip = max(0, (stream.frames - MAX_FRAMES) // 2)
+            skip = max(0, (stream.frames - most) // 2) if first is None else first
             for index, frame in enumerate(container.decode(stream)):
                 if index < skip:
                     continue
-                if len(frames) == MAX_FRAMES:
+                if len(frames) == most:
                     break
                 frames.append(grey_frame(frame))
     except (OSError, IndexError, av.error.FFmpegError) as error:

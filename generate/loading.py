@@ -47,6 +47,14 @@ class Folder:
             raise GenerationError(
                 f"{self.path} holds a {self.pipeline}, which is not supported; supported: {supported}"
             )
+        code = next(self.path.rglob("*.py"), None)
+        if code is not None:
+            raise GenerationError(f"{code} is a program, and a model's programs are never run: remove it")
+        if self.pipeline.startswith("CogVideoX") and self.config("transformer").get("patch_size_t"):
+            raise GenerationError(
+                f"{self.path} holds CogVideoX 1.5, which follows other rules of frames and sizes than 1.0 and "
+                "is not supported: take CogVideoX-2b or 5b"
+            )
         for component in WEIGHED:
             listed = self.index.get(component)
             if not listed or listed[0] is None:
@@ -96,6 +104,8 @@ class Folder:
         if family.fixed_size and transformer.get("sample_width"):
             wide, high = int(transformer["sample_width"]) * 8, int(transformer["sample_height"]) * 8
             changed["made_size"] = (wide, high)
+            if transformer.get("use_learned_positional_embeddings"):
+                changed["made_frames"] = int(transformer.get("sample_frames", family.max_frames))
             if transformer.get("use_rotary_positional_embeddings") is False:
                 changed |= {"licence": "Apache-2.0", "free": True}
         return dataclasses.replace(family, **changed) if changed else family
@@ -206,8 +216,8 @@ def load(folder: Folder, family: Family, tuning: Tuning, placement: Placement) -
         pipeline.set_adapters(names, [lora.scale for lora in tuning.loras])
     try:
         _place(pipeline, placement, torch)
-        _speed_up(pipeline, tuning)
-    except (RuntimeError, ValueError) as error:
+        _speed_up(pipeline, family, tuning)
+    except (RuntimeError, ValueError, IndexError) as error:
         if is_out_of_memory(error, torch):
             raise
         raise GenerationError(
@@ -341,13 +351,17 @@ def _place(pipeline: Any, placement: Placement, torch: Any) -> None:
         )
 
 
-def _speed_up(pipeline: Any, tuning: Tuning) -> None:
-    """Reuse of work between steps, for models made of transformer blocks."""
+def _speed_up(pipeline: Any, family: Family, tuning: Tuning) -> None:
+    """Reuse of work between steps, where the family is made for it."""
     if tuning.cache in ("auto", "none"):
         return
-    transformer = getattr(pipeline, "transformer", None)
-    if transformer is None or not hasattr(transformer, "enable_cache"):
-        raise ValueError(f"this model cannot reuse work between steps: leave cache = {tuning.cache!r} out")
+    if tuning.cache not in family.caches:
+        if tuning.cache_if_can:
+            return
+        can = f"write {' or '.join(sorted(family.caches))}" if family.caches else "leave it out"
+        raise ValueError(
+            f"{family.pipeline} cannot reuse work between steps by cache = {tuning.cache!r}: {can}"
+        )
     import diffusers
 
     step = lambda: pipeline.current_timestep  # noqa: E731
@@ -357,7 +371,10 @@ def _speed_up(pipeline: Any, tuning: Tuning) -> None:
             spatial_attention_block_skip_range=2, current_timestep_callback=step
         ),
     }
-    transformer.enable_cache(configs[tuning.cache]())
+    for name in ("transformer", "transformer_2"):
+        expert = getattr(pipeline, name, None)
+        if expert is not None:
+            expert.enable_cache(configs[tuning.cache]())
 
 
 def _index_of(folder: Path) -> dict[str, Any]:

@@ -29,8 +29,8 @@ QUIET = 0.93
 """Noise that the quietest half of the blocks shows, against that of all: what is quiet by chance is among
 them."""
 MOST_SHIFT = 25.0
-"""Most by which a channel's mean is moved, in levels of 255: beyond, a take shows its neighbours' colour and no
-more what it was made of."""
+"""Most by which a channel's mean is moved, in levels of 255: beyond, a take shows its neighbours' colour and
+no more what it was made of."""
 MOST_GRAIN = 8.0
 """Most grain that is added, in levels of 255."""
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from generate.base import Frame, Strategy
+from generate.base import Strategy
 from generate.families import Conditioning
 
 __all__ = ["NEEDS", "Material", "choose", "restyle_strength"]
@@ -103,8 +103,3 @@ def restyle_strength(nearness: float) -> float:
     span = (1.0 - nearness) / (1.0 - RESTYLE_FROM)
     share = min(1.0, max(0.0, span))
     return round(LEAST_STRENGTH + (MOST_STRENGTH - LEAST_STRENGTH) * share, 3)
-
-
-def first_of(frames: tuple[Frame, ...]) -> Frame | None:
-    """The first frame, if there is one."""
-    return frames[0] if frames else None

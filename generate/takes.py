@@ -77,9 +77,7 @@ def make_take(
                 break  # another seed would not help
             if take is not None:
                 return take, tuple(steps)
-            steps.append(
-                StepDown(generator.name, f"{REFUSED} {asked.seed} refused: {'; '.join(refused)}")
-            )
+            steps.append(StepDown(generator.name, f"{REFUSED} {asked.seed} refused: {'; '.join(refused)}"))
     told = "\n".join(f"  {step.generator}: {step.reason}" for step in steps) or "  the ladder is empty"
     raise GenerationError(f"no take could be made for {request.prompt[:80]!r}:\n{told}")
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from generate.base import GenerationError
 from generate.catalogue import lora_for
 from generate.controls import control_id
+from generate.families import Cache
 from generate.interpolation import Interpolation, chosen
 from generate.upscaling import upscaler_id
 from index.base import content_id
@@ -36,9 +37,6 @@ DType = Literal["auto", "bfloat16", "float16", "float32"]
 Offload = Literal["auto", "none", "model", "group", "sequential"]
 """What stays on the GPU: everything; one component at a time; some layers at a time, the next ones fetched
 meanwhile; one layer at a time."""
-Cache = Literal["auto", "none", "first-block", "pyramid"]
-"""Work of one step used again in the next (First Block Cache, after TeaCache; Pyramid Attention Broadcast,
-Zhao et al. 2024): quicker, and a little different."""
 
 GIB = 1024**3
 AMPLE_MEMORY = 32 * GIB
@@ -74,6 +72,8 @@ class Tuning:
     tiling: bool | None = None
     """Decode in tiles."""
     cache: Cache = "auto"
+    cache_if_can: bool = False
+    """Whether a model that cannot reuse work between steps does without: not where it was asked for."""
     distilled: bool | None = None
     """Take the step-distilled LoRA of a known model, where it is here and ``loras`` names none."""
     loras: tuple[Lora, ...] = ()
@@ -121,6 +121,7 @@ class Tuning:
             GenerationError: if a LoRA or a model that it names cannot be read.
         """
         parts: list[str] = [] if self.cache in ("auto", "none") else [self.cache]
+        parts += [] if self.dtype == "auto" else [self.dtype]
         try:
             parts += [f"{content_id(lora.path)}*{lora.scale:g}{'-2' * lora.second}" for lora in self.loras]
         except OSError as error:
@@ -194,7 +195,7 @@ def fitted_to(tuning: Tuning, memory: int | None, model: str, *, blocks: bool = 
         )
     if tuning.cache == "auto":
         reused = tier.cache if blocks and not tuning.loras else "none"
-        tuning = dataclasses.replace(tuning, cache=reused)
+        tuning = dataclasses.replace(tuning, cache=reused, cache_if_can=reused != "none")
     return tuning
 
 
@@ -212,12 +213,13 @@ def read_tuning(path: Path | str) -> Tuning:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise GenerationError(f"cannot read the model settings {path}: {error}") from error
-    known = {field.name for field in dataclasses.fields(Tuning)}
+    known = {field.name for field in dataclasses.fields(Tuning)} - {"cache_if_can"}
     for name in data:
         if name not in known:
             raise GenerationError(f"{path}: unknown key {name!r}; known ones are {', '.join(sorted(known))}")
     try:
-        return Tuning(**{name: _value(name, value, path.parent) for name, value in data.items()})
+        folder = path.parent.absolute()
+        return Tuning(**{name: _value(name, value, folder) for name, value in data.items()})
     except (TypeError, ValueError, KeyError) as error:
         raise GenerationError(f"{path}: {error}") from error
 
@@ -240,6 +242,9 @@ def _value(name: str, value: Any, folder: Path) -> Any:
     if name == "loras":
         if not isinstance(value, list) or not all(isinstance(one, dict) and "path" in one for one in value):
             raise ValueError('loras is a list such as [{ path = "fast.safetensors", scale = 1.0 }]')
+        unknown = sorted({key for one in value for key in one} - {"path", "scale", "second"})
+        if unknown:
+            raise ValueError(f"a LoRA has a path, a scale and second, and no {', '.join(unknown)}")
         return tuple(
             Lora(
                 _file(folder / str(one["path"])), float(one.get("scale", 1.0)), bool(one.get("second", False))

@@ -21,7 +21,7 @@ from montage.mending import as_before, mend, settled
 from montage.model import Model, answer_of
 from montage.offering import Asked, Take, lay_out
 from montage.presets import Preset
-from montage.rules import RULES, Film
+from montage.rules import RULES, Film, Source
 from montage.script import Script
 from montage.solver import InfeasibleError, Problem, solve
 from montage.values import Alternate, Candidate, MontageError, Sentence, Slot, SlotKind
@@ -74,6 +74,7 @@ def assemble(
     subjects: Mapping[str, str] | None = None,
     idioms: Mapping[str, IdiomWish] | None = None,
     takes: Mapping[str, Take] | None = None,
+    sources: Mapping[str, Source] | None = None,
     length: tuple[int, int] | None = None,
     narration: Mapping[str, Fraction] | None = None,
     film: Film | None = None,
@@ -105,6 +106,7 @@ def assemble(
             match with it.
         idioms: sentence id to what its paragraph's idioms ask.
         takes: shot id of a generated take to (kind, how it was made); these need no threshold.
+        sources: shot id of a generated take to the footage whose frames it shows.
         length: fewest and most frames of the whole film, titles included.
         narration: sentence id to the seconds that its voice takes: its pictures last exactly so long.
         film: beats and words that boundaries should keep to.
@@ -134,6 +136,7 @@ def assemble(
         subjects=subjects or {},
         idioms=idioms or {},
         takes=takes or {},
+        sources=sources or {},
         narration=narration or {},
         flexible=length is not None or film is not None,
     )

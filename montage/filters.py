@@ -11,6 +11,7 @@ from montage.timeline import Clip, Grade
 from montage.tonemapping import KNEE, PEAK, WHITE
 
 __all__ = [
+    "HDR_TRANSFERS",
     "HLG",
     "THUMB",
     "TOLERANCE",

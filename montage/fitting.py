@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from index.base import Span
 from montage.presets import Preset
-from montage.rules import Picture, Wish
+from montage.rules import Picture, Source, Wish
 from montage.values import Candidate
 
 __all__ = [
@@ -63,6 +63,8 @@ class Offer:
     """Whether its span was named to the frame: the picture keeps within it and begins at its start."""
     whole: bool = False
     """Whether it is a generated take, whose file is played from its first frame at its own speed."""
+    source: Source | None = None
+    """The footage whose frames a take shows."""
     anchor: Anchor = "middle"
 
     @property
@@ -158,6 +160,7 @@ def fit(offer: Offer, frames: int, fps: Fraction, preset: Preset) -> Choice | No
             seconds=float(frames / fps),
             speed=float(speed),
             taken=shot.span,
+            source=offer.source,
             lines=offer.lines,
             subject=offer.subject,
             preferred=offer.preferred,
@@ -219,6 +222,13 @@ def length_costs(
     return priced
 
 
+def _shown(picture: Picture) -> list[tuple[str, str, Span]]:
+    """(near-duplicate group, shot, source seconds) of all that a picture shows: a take's footage too."""
+    own = (picture.group, picture.shot, picture.span)
+    source = picture.source
+    return [own] if source is None else [own, (source.group, source.shot, source.span)]
+
+
 class Cells:
     """Numbers for the source time that choices use; two choices with a number in common exclude each other.
 
@@ -232,8 +242,9 @@ class Cells:
         shots: dict[str, set[str]] = {}
         exact: dict[tuple[str, Span], Picture] = {}
         for choice in choices:
-            if choice.picture.group:
-                shots.setdefault(choice.picture.group, set()).add(choice.picture.shot)
+            for group, shot, _ in _shown(choice.picture):
+                if group:
+                    shots.setdefault(group, set()).add(shot)
             if choice.exact:
                 exact.setdefault((choice.picture.media, choice.picture.span), choice.picture)
         self._shared = {group for group, members in shots.items() if len(members) > 1}
@@ -243,20 +254,28 @@ class Cells:
     def of(self, choice: Choice) -> list[int]:
         """The cells that a choice takes and nothing else may take."""
         picture = choice.picture
-        shared = picture.group in self._shared and not choice.exact
+        keys: list[tuple[str, int]] = [
+            key for group, shot, span in _shown(picture) for key in self._keys(choice, group, shot, span)
+        ]
+        return [self._number(key) for key in dict.fromkeys(keys)]
+
+    def _keys(self, choice: Choice, group: str, shot: str, span: Span) -> list[tuple[str, int]]:
+        picture = choice.picture
+        shared = group in self._shared and not choice.exact
         keys = [
             ("exact", number)
             for number, named in enumerate(self._exact)
             if (named.media == picture.media and named.span.overlaps(picture.span))
-            or (shared and named.group == picture.group)
+            or (shot == named.shot and named.span.overlaps(span))
+            or (shared and named.group == group)
         ]
         if shared:
-            keys.append(("group " + picture.group, 0))
+            keys.append(("group " + group, 0))
         elif not choice.exact:
-            first = int(picture.span.start // CELL_SECONDS)
-            last = -int(-picture.span.end // CELL_SECONDS)
-            keys += [("shot " + picture.shot, number) for number in range(first, last)]
-        return [self._number(key) for key in keys]
+            first = int(span.start // CELL_SECONDS)
+            last = -int(-span.end // CELL_SECONDS)
+            keys += [("shot " + shot, number) for number in range(first, last)]
+        return keys
 
     def again(self, choice: Choice) -> int:
         """The cell that each further use of its shot pays for."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from montage.generating import make_takes
-from montage.generation import Generation, Studio, open_studio
+from montage.generation import Generation, Studio, asked_as, digest, open_studio
 from montage.intents import all_intents
 from montage.material import neighbour_frames
 from montage.splicing import Spliced, measured, referenced, splices_of, takes_folder
@@ -22,8 +22,9 @@ from montage.values import Alternate, FilmError, Sentence, Slot, SlotKind
 if TYPE_CHECKING:
     from generate.base import Generator, Request
     from montage.cut import Cut
+    from montage.presets import Preset
 
-__all__ = ["FALLBACKS", "Fallback", "Fill", "fill_gaps"]
+__all__ = ["FALLBACKS", "Fallback", "Fill", "before_filling", "fill_gaps"]
 
 Fallback = Literal["auto", "near-miss", "still", "card", "none"]
 """The first step of the ladder below a model; ``none`` fails at a gap instead."""
@@ -90,18 +91,8 @@ def fill_gaps(
         GenerationError: if no step of the ladder gives a picture, or a model cannot be used.
     """
     generation = generation or Generation()
-    studio = Studio(())
-    reworked = generation.extend or generation.expand
-    if reworked or cut.gaps or any(slot.take is not None for slot in cut.slots):
-        studio = open_studio(generation, takes_folder(cut.library))
-    fitting = tuple(
-        spliced
-        for spliced in splices_of(cut.slots, cut.script, cut.library, cut.taste)
-        if _fits(spliced, cut, size) and _wanted(spliced, first, studio, generation)
-    )
-    if len(fitting) < sum(slot.take is not None for slot in cut.slots):
-        cut = _replanned(cut, fitting, cancel=cancel)
-    work = _Filling(cut, list(fitting), size, progress, cancel)
+    cut, fitting, studio = before_filling(cut, size, first, generation, cancel)
+    work = _Filling(cut, fitting, size, progress, cancel)
     work.generate(studio, generation)
     if work.cut.gaps and first == "none":
         numbers = ", ".join(str(sentence.number) for sentence in work.cut.gaps)
@@ -119,20 +110,50 @@ def fill_gaps(
     return work.cut, work.fills()
 
 
+def before_filling(
+    cut: Cut,
+    size: tuple[int, int],
+    first: Fallback,
+    generation: Generation,
+    cancel: Callable[[], bool] | None = None,
+) -> tuple[Cut, list[Spliced], Studio]:
+    """(the cut without takes that are not what is asked for now, the others, the models at hand).
+
+    Raises:
+        GenerationError: if a model cannot be used.
+    """
+    reworked = generation.extend or generation.expand
+    if not (reworked or cut.gaps or any(slot.take is not None for slot in cut.slots)):
+        return cut, [], Studio(())
+    studio = open_studio(generation, takes_folder(cut.library))
+    fitting = [
+        spliced
+        for spliced in splices_of(cut.slots, cut.script, cut.library, cut.taste)
+        if _fits(spliced, cut, size) and _wanted(spliced, first, studio, generation, cut.preset)
+    ]
+    if len(fitting) < sum(slot.take is not None for slot in cut.slots):
+        cut = _replanned(cut, fitting, cancel=cancel)
+    return cut, fitting, studio
+
+
 def _fits(spliced: Spliced, cut: Cut, size: tuple[int, int]) -> bool:
     return (spliced.media.width, spliced.media.height) == size and spliced.media.rate == cut.fps
 
 
-def _wanted(spliced: Spliced, first: Fallback, studio: Studio, generation: Generation) -> bool:
+def _wanted(
+    spliced: Spliced, first: Fallback, studio: Studio, generation: Generation, preset: Preset
+) -> bool:
     """Whether a take of an earlier film is what this one asks for."""
     if spliced.kind == "diffusion":
         asked = {"extend": generation.extend, "expand": generation.expand}
         if not asked.get(str(spliced.take.get("strategy")), True):
             return False
-        hashes = {getattr(generator, "model_hash", None) for generator in studio.generators}
+        if not studio.generators:
+            return True
         enough = int(str(spliced.take.get("takes", generation.takes))) >= generation.takes
-        known = not hashes or None in hashes or spliced.take["model_hash"] in hashes
-        return known and (enough or not studio.generators)
+        identities = {digest(generator.identity) for generator in studio.generators}
+        same = spliced.take.get("asked_as") == asked_as(generation, preset)
+        return enough and same and spliced.take.get("identity") in identities
     # What only stood in for a model, or for an earlier step of the ladder, is tried again.
     return not studio.generators and (first in ("auto", "near-miss") or first == spliced.kind)
 
@@ -180,11 +201,13 @@ class _Filling:
         self.size = size
         self.progress = progress
         self.cancel = cancel
-        self.gaps = {sentence.id: sentence for sentence in cut.gaps}
-        self.near = {slot.sentence: slot.alternates for slot in cut.slots if slot.kind == "gap"}
+        self.gaps: dict[str, Sentence] = {}
+        """Sentences that were a gap at some time."""
+        self.near: dict[str, tuple[Alternate, ...]] = {}
         self.spliced = spliced
         self.thresholds: dict[str, float] = {}
-        self.steps: dict[str, list[str]] = {name: [] for name in self.gaps}
+        self.steps: dict[str, list[str]] = {}
+        self._adopt(cut)
         self.asked: set[str] = set()
         """Ids of sentences that shots were generated for."""
 
@@ -217,7 +240,19 @@ class _Filling:
         self.asked = {intent.sentence.id for intent in wanted}
         if made.spliced:
             self.spliced += made.spliced
-            self.cut = _replanned(self.cut, self.spliced, self.thresholds, self.cancel)
+            self._adopt(_replanned(self.cut, self.spliced, self.thresholds, self.cancel))
+        shown = {slot.sentence for slot in self.cut.slots if slot.kind == "diffusion"}
+        for name in {spliced.sentence for spliced in made.spliced} - shown:
+            self._told(name).append("what was generated is not shown: another picture cuts better")
+
+    def _adopt(self, cut: Cut) -> None:
+        """Go on with another cut, which may have other gaps."""
+        self.cut = cut
+        for slot in cut.slots:
+            if slot.kind == "gap":
+                self.gaps[slot.sentence] = cut.sentence(slot.sentence)
+                self.near[slot.sentence] = slot.alternates
+                self._told(slot.sentence)
 
     def _told(self, sentence: str) -> list[str]:
         """The reasons that were noted for a sentence."""
@@ -229,16 +264,16 @@ class _Filling:
         for sentence in self.cut.gaps:
             best = max((other.match for other in self.near.get(sentence.id, ())), default=0.0)
             if sentence.directives.generate:
-                self.steps[sentence.id].append("near-miss: the script asks for a generated shot")
+                self._told(sentence.id).append("near-miss: the script asks for a generated shot")
             elif best < low:
-                self.steps[sentence.id].append(f"near-miss: the nearest footage matches {best:.2f}")
+                self._told(sentence.id).append(f"near-miss: the nearest footage matches {best:.2f}")
             else:
                 self.thresholds[sentence.id] = low
         if self.thresholds:
-            self.cut = _replanned(self.cut, self.spliced, self.thresholds, self.cancel)
+            self._adopt(_replanned(self.cut, self.spliced, self.thresholds, self.cancel))
             for sentence in self.cut.gaps:
                 if sentence.id in self.thresholds:
-                    self.steps[sentence.id].append("near-miss: the footage is used elsewhere")
+                    self._told(sentence.id).append("near-miss: the footage is used elsewhere")
 
     def make_all(self, kind: Literal["still", "card"]) -> None:
         """Make a take of one kind for every gap that is left, and let the optimiser splice them in."""
@@ -272,7 +307,7 @@ class _Filling:
             self.spliced.append(spliced)
             made = True
         if made:
-            self.cut = _replanned(self.cut, self.spliced, self.thresholds, self.cancel)
+            self._adopt(_replanned(self.cut, self.spliced, self.thresholds, self.cancel))
 
     def _near(self, sentence: Sentence) -> Alternate:
         """What a sentence came nearest to, and is not shown yet: no picture twice.

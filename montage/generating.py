@@ -9,11 +9,12 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from montage.generation import AUTO, Generation, Studio
+from montage.generation import AUTO, Generation, Studio, asked_as, digest
 from montage.intents import TIMINGS, Intent, told_seconds
 from montage.material import request_for
 from montage.splicing import Spliced, measured, takes_folder
 from montage.stretches import own_size, stretch
+from montage.values import MontageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -238,7 +239,9 @@ class _Making:
             self._judged(intent, self._composed(intent, take) if intent.footage else take, piece)
         except Cancelled:
             raise
-        except GenerationError as error:
+        except (GenerationError, MontageError) as error:
+            if self._stop():
+                raise Cancelled("stopped by hand") from error
             self.made.tell(intent.sentence.id, f"take with seed {take.seed} refused: {error}")
         return True
 
@@ -248,6 +251,7 @@ class _Making:
         """(the take, made here or before; why others were refused; what was done about a lack of memory)."""
         from generate.base import Cancelled, GenerationError
         from generate.takes import make_take
+        from index.base import FootageError
 
         outcome = self.outcomes.get((id(intent), number, piece))
         if outcome is not None:
@@ -257,8 +261,12 @@ class _Making:
                 raise GenerationError(outcome.reason)
             return outcome.take, outcome.steps, outcome.told
         before = len(getattr(intent.generator, "told", ()))
+        try:
+            request = self._request(intent, number, piece)
+        except (FootageError, MontageError) as error:
+            raise GenerationError(f"its footage cannot be used: {error}") from error
         take, steps = make_take(
-            self._request(intent, number, piece),
+            request,
             [intent.generator],
             self.folder,
             self._stepped(intent, number),
@@ -273,7 +281,7 @@ class _Making:
         """A take with the footage that it goes on from, or that it surrounds."""
         from generate.base import GenerationError
         from generate.composing import compose, continued, surrounded
-        from generate.gates import check_take
+        from generate.gates import check_join
 
         near, library = intent.near, self.cut.library
         assert near is not None
@@ -290,7 +298,7 @@ class _Making:
                 self.cut.fps,
                 size,
                 speed=intent.speed,
-                cancel=self.cancel,
+                cancel=self._stop,
             ),
             intent.footage + (take.frames if extends else 0),
             f"{near.shot} {near.span} {intent.speed}",
@@ -298,10 +306,10 @@ class _Making:
             self._stop,
         )
         if extends and self.generation.gates:
-            # Of the whole only the join is new: footage itself may be dark or still.
-            cuts = [reason for reason in check_take(whole.path) if reason.startswith("inner cut")]
-            if cuts:
-                raise GenerationError(f"the take does not go on from its footage: {cuts[0]}")
+            # Of the whole only the join is new: footage itself may be dark, still, or flash.
+            cut = check_join(whole.path, intent.footage)
+            if cut:
+                raise GenerationError(f"it does not go on from its footage, but is {cut}")
         return whole
 
     def _timed(self, intent: Intent, take: Take, seconds: float) -> None:
@@ -323,6 +331,8 @@ class _Making:
             "negative_prompt": intent.prompt.negative,
             "written": intent.written,
             "takes": intent.takes,
+            "identity": digest(intent.generator.identity),
+            "asked_as": asked_as(self.generation, self.cut.preset),
             "reference": reference,
         }
         if len(intent.pieces) > 1:
@@ -384,6 +394,8 @@ class _Making:
     def _subjects(self, intent: Intent) -> tuple[Frame, ...]:
         """Pictures of the story's subject, where the model keeps to such."""
         honours: Collection[str] = getattr(intent.generator, "honours", ())
+        if intent.story == intent.sentence.id:
+            return ()  # takes of the first shot do not depend on each other
         return self.subjects.get(intent.story, ()) if intent.story and "subjects" in honours else ()
 
     def _stop(self) -> bool:

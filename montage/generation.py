@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from generate.base import Control, Generator, Strategy
     from generate.families import Conditioning
     from generate.tuning import Tuning
+    from montage.presets import Preset
 
-__all__ = ["AUTO", "Generation", "Model", "Studio", "open_studio"]
+__all__ = ["AUTO", "Generation", "Model", "Studio", "asked_as", "digest", "open_studio"]
 
 AUTO = "auto"
 Model = "Generator | Path | str"
@@ -67,10 +69,26 @@ class Generation:
             raise MontageError(
                 f"unknown strategy {self.strategy!r}: choose auto or one of {', '.join(STRATEGIES)}"
             )
+        if self.control is not None and self.strategy not in (AUTO, "control"):
+            raise MontageError(
+                f"takes follow {self.control} or are made by {self.strategy}: leave out one of --control "
+                "and --strategy"
+            )
         if self.control is not None and self.control not in get_args(Control):
             raise MontageError(
                 f"unknown control {self.control!r}: choose one of {', '.join(get_args(Control))}"
             )
+
+
+def digest(text: str) -> str:
+    """A short name of a long text: 16 hex digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def asked_as(generation: Generation, preset: Preset) -> str:
+    """A name of what, besides models and prompts, takes were asked for by: another makes them anew."""
+    told = (generation.strategy, generation.control, generation.camera, preset.look, preset.negative)
+    return digest(repr(told))
 
 
 class Studio:
@@ -167,10 +185,12 @@ def _diffusers(model: Path, name: str, generation: Generation, folder: Path) -> 
     """
     from generate.backends import Diffusers
     from generate.loading import Folder
-    from generate.tuning import Tuning, fitted_to
+    from generate.tuning import AMPLE_MEMORY, Tuning, fitted_to
 
     blocks = bool(Folder(model).index.get("transformer"))
-    tuning = fitted_to(generation.tuning or Tuning(), gpu_memory(), name, blocks=blocks)
+    # What a cluster's GPUs hold is not known here: it chooses for itself where its parts go.
+    memory = gpu_memory() if generation.ray is None else AMPLE_MEMORY
+    tuning = fitted_to(generation.tuning or Tuning(), memory, name, blocks=blocks)
     return Diffusers(model, folder, tuning)
 
 

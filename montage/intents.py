@@ -92,11 +92,13 @@ def intents(cut: Cut, size: tuple[int, int], studio: Studio, generation: Generat
     stories = _stories(cut, gaps)
     wishes = idiom_wishes(cut.script, cut.preset)
     used = {slot.shot for slot in cut.slots if slot.shot is not None}
+    used |= {str(slot.take["reference"]) for slot in cut.slots if slot.take and slot.take.get("reference")}
     found = []
     for place in gaps:
         made = _intent(cut, place, size, studio, generation, stories, wishes, used)
         if made is not None:
             found.append(made)
+            used |= {made.near.shot} if made.near is not None else set()
     return tuple(found)
 
 

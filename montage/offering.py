@@ -19,8 +19,9 @@ from montage.fitting import NEARLY, Choice, Offer, counts, fit, length_costs
 from montage.idioms import IdiomWish
 from montage.layers import Layer, Option, Plan, State, layers_of
 from montage.presets import Preset
-from montage.rules import Picture, Wish, slot_costs
+from montage.rules import Picture, Source, Wish, slot_costs
 from montage.script import Script
+from montage.splicing import is_reworked, piece_of
 from montage.values import Candidate, MontageError, Sentence, Slot, SlotKind, Title
 
 __all__ = ["Asked", "Take", "lay_out"]
@@ -54,6 +55,7 @@ class Asked:
     subjects: Mapping[str, str]
     idioms: Mapping[str, IdiomWish]
     takes: Mapping[str, Take]
+    sources: Mapping[str, Source]
     narration: Mapping[str, Fraction]
     flexible: bool
     """Whether lengths are to be found for all slots together."""
@@ -130,16 +132,30 @@ class _Sentence:
         offered = [c for c in self.asked.candidates.get(self.sentence.id, ()) if c.shot.id not in self.banned]
         # Sorted, so that the order of the candidates does not matter.
         offered.sort(key=lambda c: (-c.match, c.shot.id, c.span))
-        takes = [self._offer(c) for c in offered if c.shot.id in self.asked.takes]
+        made = [self._offer(c) for c in offered if c.shot.id in self.asked.takes]
         found = [c for c in offered if c.shot.id not in self.asked.takes]
-        good, why = self._good(found)
-        offers = [offer for candidate in good for offer in self._offers(candidate)]
-        plans = [self._plan(count, offers) for count in self._counts(offers)]
-        plans = [plan for plan in plans if all(plan.options)]
+        plans, good, why = self._plans(found, [offer for offer in made if self._stands_in(offer)])
+        takes = [offer for offer in made if not self._stands_in(offer)]
         if good and not plans:
             why = "no matching shot is long enough"
         near = () if good else self._near(found)
         return self._layers(self._with_gap(plans, takes), why or "no unused shot is left for it", near)
+
+    def _plans(
+        self, found: Sequence[Candidate], instead: Sequence[Offer]
+    ) -> tuple[list[Plan], list[Candidate], str]:
+        """(plans of footage, and of takes that stand for some of it where they are long enough; the footage
+        that is good enough; why there is none)."""
+        ids = {offer.source.shot for offer in instead if offer.source is not None}
+        good, why = self._good([candidate for candidate in found if candidate.shot.id not in ids])
+        offers = [*instead, *(offer for candidate in good for offer in self._offers(candidate))]
+        plans = [plan for n in self._counts(offers) if all((plan := self._plan(n, offers)).options)]
+        shown = {option.choice.picture.shot for plan in plans for slot in plan.options for option in slot}
+        fitting = [offer for offer in instead if offer.candidate.shot.id in shown]
+        return (plans, good, why) if len(fitting) == len(instead) else self._plans(found, fitting)
+
+    def _stands_in(self, offer: Offer) -> bool:
+        return is_reworked(self.asked.takes[offer.candidate.shot.id][1])
 
     def _layers(self, plans: Sequence[Plan], why: str = "", near: tuple[Choice, ...] = ()) -> list[Layer]:
         return layers_of(self.sentence, plans, self.weights, why_gap=why, near=near, before=self.before)
@@ -168,6 +184,7 @@ class _Sentence:
             preferred=candidate.shot.id in self.preferred,
             exact=exact,
             whole=candidate.shot.id in self.asked.takes,
+            source=self.asked.sources.get(candidate.shot.id),
         )
 
     def _offers(self, candidate: Candidate) -> list[Offer]:
@@ -319,7 +336,7 @@ class _Sentence:
         """Plans of several slots, of takes that were made for them: a gap beyond a model's limit."""
         parts: dict[int, dict[int, list[Offer]]] = {}
         for offer in takes:
-            piece, count = self._piece(offer)
+            piece, count = piece_of(self.asked.takes[offer.candidate.shot.id][1])
             parts.setdefault(count, {}).setdefault(piece, []).append(offer)
         found = []
         for count, offers in sorted(parts.items()):
@@ -333,12 +350,6 @@ class _Sentence:
             if all(options):
                 found.append(Plan(wish=wish, frames=frames, options=options))
         return found
-
-    def _piece(self, offer: Offer) -> tuple[int, int]:
-        """(which, from 0, of how many shots of its gap) a take is."""
-        told = self.asked.takes[offer.candidate.shot.id][1].get("piece")
-        piece, count = told if isinstance(told, Sequence) and len(told) == 2 else (0, 1)
-        return int(piece), int(count)
 
     # What was decided by hand ------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ def plan(
     from montage.assemble import assemble
     from montage.idioms import idiom_wishes
     from montage.presets import load_preset
-    from montage.splicing import referenced, splice, splices_of
+    from montage.splicing import sources_of, splice, splices_of
 
     if not isinstance(script, Script):
         script = read_script(script)
@@ -107,6 +107,7 @@ def plan(
         script = keep_ids(script, before)
     if taste is None:
         taste = previous.taste if previous is not None else Taste()
+    recalled = spliced is None
     if spliced is None:
         spliced = splices_of(slots, script, library, taste)
     rate = frame_rate(fps)
@@ -115,7 +116,8 @@ def plan(
     pronouns = subjects_of(script)
     subjects = pronouns | {name: wish.subject for name, wish in idioms.items() if wish.subject}
     candidates = _found(script, library, preset, subjects, pronouns)
-    spliced = [made for made in spliced if _needed(made, script, candidates, threshold)]
+    if recalled:
+        spliced = [made for made in spliced if _needed(made, script, candidates, threshold)]
     added, takes, made_shots = {}, {}, {}
     for made_take in spliced:
         candidate = splice(made_take)
@@ -136,7 +138,6 @@ def plan(
     shots |= made_shots
     shown = {candidate.shot.media for few in (*candidates.values(), *pins.values()) for candidate in few}
     shown |= {shot.media for shot in shots.values()} - added.keys()
-    pinned = {candidate.shot.id for chosen in pins.values() for candidate in chosen}
     made = assemble(
         script,
         candidates,
@@ -145,7 +146,7 @@ def plan(
         threshold=threshold,
         thresholds=thresholds or {},
         previous=slots,
-        bans=taste.bans | (referenced(spliced) - pinned),
+        bans=taste.bans,
         sentence_bans=named_shots(script, "ban", taste.sentence_bans, library),
         pins=pins,
         exact_pins=[name for name, choice in taste.pins.items() if choice.span is not None],
@@ -157,6 +158,7 @@ def plan(
         idioms=idioms,
         media={**library.some_media(shown - added.keys()), **added},
         takes=takes,
+        sources=sources_of(spliced, library),
         length=_frames(length, rate),
         narration=spoken,
         film=film,

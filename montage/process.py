@@ -35,6 +35,7 @@ def run_ffmpeg(
     cancel: Cancel | None = None,
     level: str = "error",
     into: IO[bytes] | None = None,
+    shielded: bool = False,
 ) -> tuple[bytes, str]:
     """Run ffmpeg and wait; returns what it wrote to standard output and to standard error.
 
@@ -45,6 +46,7 @@ def run_ffmpeg(
         cancel: Asked while it runs.
         level: ffmpeg's log level.
         into: An open file that takes standard output in place of what is returned.
+        shielded: Whether Ctrl-C leaves it alone, where the caller heeds it.
 
     Raises:
         FilmError: if ffmpeg fails or the work is cancelled. What goes wrong while ``data`` is made is raised
@@ -64,6 +66,7 @@ def run_ffmpeg(
         stdin=subprocess.DEVNULL if data is None else subprocess.PIPE,
         stdout=subprocess.PIPE if into is None else into,
         stderr=subprocess.PIPE,
+        process_group=0 if shielded else None,
     ) as process:
         feeder: Thread | None = None
         broken: list[BaseException] = []

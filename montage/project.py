@@ -88,6 +88,12 @@ def _slot_in(value: Json) -> Slot:
     )
 
 
+def _prompts(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError(f"prompts must be an object with a text for each sentence, got {value!r}")
+    return value
+
+
 def _listed(name: str, value: object) -> frozenset[str]:
     if not isinstance(value, list):
         raise ValueError(f"{name} must be a list of ids, got {value!r}")
@@ -190,7 +196,7 @@ class Project:
                 name: _listed("sentence_prefers", shots)
                 for name, shots in self.data.get("sentence_prefers", {}).items()
             },
-            prompts=dict(self.data.get("prompts", {})),
+            prompts=_prompts(self.data.get("prompts", {})),
         )
 
     @property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from montage.gaps import FALLBACKS, Fallback, Fill, fill_gaps
 from montage.generation import Generation
 from montage.marks import film_marks, labelled
-from montage.signing import Signing, sign
+from montage.signing import Signing, check_signing, sign
 from montage.splicing import heard_of, take_file
 from montage.values import MontageError
 
@@ -114,6 +114,7 @@ def render_cut(cut: Cut, path: Path | str, **options: Unpack[RenderOptions]) -> 
         raise MontageError(f"unknown fallback {fallback!r}: use one of {', '.join(FALLBACKS)}")
     if not path.parent.is_dir():
         raise MontageError(f"cannot write {path}: there is no folder {path.parent}")
+    check_signing(path, options.get("sign") or Signing())
     cut, fills = fill_gaps(
         cut,
         size=size,

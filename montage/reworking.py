@@ -94,11 +94,13 @@ def _too_short(cut: Cut) -> Iterator[Rework]:
         made = any(cut.slots[place].take is not None for place in own)
         if not own or seconds is None or made or not _free(cut, sentence):
             continue
-        wanted = round(seconds * cut.fps)
+        spoken = sentence.id in cut.narration  # times of a voice are rounded from its beginning on
+        total = sum(cut.slots[place].frames for place in own)
+        wanted = total if spoken else round(seconds * cut.fps)
         shown = {cut.slots[place].shot for place in own}
         elsewhere = {slot.shot for slot in cut.slots if slot.sentence != sentence.id} | taken
         best = max(cut.slots[place].match or 0.0 for place in own)
-        short = sum(cut.slots[place].frames for place in own) < NEARLY * wanted
+        short = total < NEARLY * wanted
         for hit in matcher.candidates([sentence.text], [sentence.language], CANDIDATES)[0]:
             better = hit.match > best + MUCH_BETTER or (short and hit.shot.id in shown)
             refused = hit.shot.id in elsewhere | cut.taste.bans | banned.get(sentence.id, frozenset())

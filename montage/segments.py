@@ -221,6 +221,7 @@ def stream_frames(clip: Clip, form: Format, cancel: Cancel | None = None) -> Ite
                     what=what,
                     cancel=lambda: stopped or (cancel is not None and cancel()),
                     into=pipe,
+                    shielded=True,
                 )  # fmt: skip
 
         with open(ours, "rb") as pipe:

@@ -321,15 +321,14 @@ class Session:
         Raises:
             GenerationError: if a model that was named cannot be used.
         """
-        from montage.generation import Generation, open_studio
+        from montage.gaps import before_filling
+        from montage.generation import Generation
         from montage.intents import all_intents
-        from montage.splicing import takes_folder
 
         generation = self.options.get("generation") or Generation()
-        if not (cut.gaps or generation.extend or generation.expand):
-            return (), ()
-        studio = open_studio(generation, takes_folder(cut.library))
         width, height = self.setting("size")
+        first = self.options.get("fallback", "auto")
+        cut, _, studio = before_filling(cut, (width, height), first, generation)
         found, refused = all_intents(cut, (width, height), studio, generation)
         reasons = list(refused.values())
         if cut.gaps and not studio.generators:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from generate.signing import SignedShot
     from montage.cut import Cut
 
-__all__ = ["Signing", "sign"]
+__all__ = ["Signing", "check_signing", "sign"]
 
 SIGNED = frozenset({".mp4", ".mov"})
 """Containers that carry a signature."""
@@ -34,9 +34,32 @@ class Signing:
     """PEM file of its private key."""
 
 
+def check_signing(path: Path, signing: Signing) -> None:
+    """Make sure, before anything is made, that a film can be signed as it was asked for.
+
+    Raises:
+        GenerationError: if it cannot.
+    """
+    from generate.base import GenerationError
+    from generate.signing import read_credentials
+
+    if signing.when == "always" and path.suffix.lower() not in SIGNED:
+        raise GenerationError(
+            f"{path.suffix} carries no signature: name the film .mp4 or .mov, or do not sign"
+        )
+    if signing.when == "always" and importlib.util.find_spec("c2pa") is None:
+        raise GenerationError(
+            "signing needs the package c2pa-python: pip install 'montage-editor[provenance]'"
+        )
+    if (signing.certificate is None) != (signing.key is None):
+        raise GenerationError("a signature needs a certificate and its key: give both, or neither")
+    if signing.certificate is not None and signing.key is not None and signing.when != "never":
+        read_credentials(signing.certificate, signing.key)
+
+
 def sign(path: Path, cut: Cut, signing: Signing) -> Check | None:
     """Sign a film, as far as it was asked for, and read the signature again; None where there is none to
-    make.
+    make. Where nobody asked for it, a film that cannot be signed is a good film all the same.
 
     Raises:
         GenerationError: if it was asked for and cannot be done.
@@ -46,19 +69,21 @@ def sign(path: Path, cut: Cut, signing: Signing) -> Check | None:
     made = any(slot.take is not None for slot in cut.slots)
     if signing.when == "never" or (signing.when == "auto" and not made):
         return None
-    if path.suffix.lower() not in SIGNED:
-        if signing.when == "auto":
-            return None
-        raise GenerationError(
-            f"{path.suffix} carries no signature: name the film .mp4 or .mov, or do not sign"
-        )
-    if signing.when == "auto" and importlib.util.find_spec("c2pa") is None:
+    if signing.when == "always" or signing.certificate is not None:
+        return _signed(path, cut, signing)
+    if path.suffix.lower() not in SIGNED or importlib.util.find_spec("c2pa") is None:
         return None
+    try:
+        return _signed(path, cut, signing)
+    except GenerationError as error:
+        return Check("signature", True, f"not signed: {error}")
+
+
+def _signed(path: Path, cut: Cut, signing: Signing) -> Check:
+    from generate.base import GenerationError
     from generate.signing import read_credentials, read_signature, self_made_credentials, sign_film
     from index.base import model_folder
 
-    if (signing.certificate is None) != (signing.key is None):
-        raise GenerationError("a signature needs a certificate and its key: give both, or neither")
     if signing.certificate is not None and signing.key is not None:
         credentials = read_credentials(signing.certificate, signing.key)
     else:

@@ -12,6 +12,7 @@ import numpy as np
 
 from index.base import Span
 from index.values import Look, Media, Shot
+from montage.rules import Source
 from montage.timeline import Clip
 from montage.values import Candidate, MontageError, Sentence, Slot, SlotKind
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Spliced",
     "heard_of",
+    "is_reworked",
     "measured",
+    "piece_of",
     "referenced",
+    "sources_of",
     "splice",
     "splices_of",
     "take_file",
@@ -102,6 +106,38 @@ def splice(spliced: Spliced) -> Candidate:
         parts={"embedding": spliced.match},
         why=f"generated: {spliced.take['model']}",
     )
+
+
+def sources_of(spliced: Sequence[Spliced], library: Library) -> dict[str, Source]:
+    """Take's shot id to the footage whose frames it shows: that is not shown a second time beside it.
+
+    A take that footage is a part of shows that part; of what a still or a model started from, all counts.
+    """
+    found = {}
+    for made in spliced:
+        shot = library.shots.get(str(made.take.get("reference") or ""))
+        if shot is None:
+            continue
+        heard = made.take.get("heard")
+        span = shot.span
+        if isinstance(heard, Mapping):
+            start = Fraction(str(heard["start"]))
+            seconds = Fraction(int(str(made.take["frames"]))) / Fraction(str(made.take["fps"]))
+            span = Span(start, min(shot.span.end, start + seconds * Fraction(str(heard["speed"]))))
+        found[made.shot.id] = Source(shot.id, span, shot.group)
+    return found
+
+
+def is_reworked(take: Mapping[str, object]) -> bool:
+    """Whether a take stands for a shot of its sentence: gone on from, or painted around."""
+    return isinstance(take.get("heard"), Mapping)
+
+
+def piece_of(take: Mapping[str, object]) -> tuple[int, int]:
+    """(which, from 0, of how many shots) a take is of its gap."""
+    told = take.get("piece")
+    piece, count = told if isinstance(told, Sequence) and len(told) == 2 else (0, 1)
+    return int(piece), int(count)
 
 
 def referenced(spliced: Sequence[Spliced]) -> set[str]:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from index.base import Span
+from montage.filters import HDR_TRANSFERS
 from montage.formats import Format
 from montage.segments import stream_frames
 from montage.timeline import Clip
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from index.library import Library
 
 __all__ = ["frames_around", "own_size", "stretch"]
+
+FPS = Fraction(25)
+"""Any rate will do for a single frame."""
+
+
+def _within(size: tuple[int, int], side: int) -> tuple[int, int]:
+    scale = min(1.0, side / min(size))
+    return round(size[0] * scale), round(size[1] * scale)
 
 
 def own_size(library: Library, shot: str, within: tuple[int, int]) -> tuple[int, int]:
@@ -78,5 +87,8 @@ def frames_around(
 
     media = library.media[library.shots[shot].media]
     short = min(media.display_size)
+    if media.transfer in HDR_TRANSFERS:  # the light of single frames is brought to SDR as the film's is
+        size = own_size(library, shot, _within(media.display_size, side or short))
+        return [next(stretch(library, shot, time, 1, FPS, size)) for time in times]
     smaller = side if side is not None and side < short else None
     return list(frames_at(library.path_of(media.id), times, start=media.start, side=smaller))

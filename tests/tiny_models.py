@@ -153,7 +153,7 @@ def ltx_parts() -> dict[str, Any]:
     )  # fmt: skip
     transformer = LTXVideoTransformer3DModel(
         in_channels=8, out_channels=8, patch_size=1, patch_size_t=1, num_attention_heads=4,
-        attention_head_dim=8, cross_attention_dim=TEXT, num_layers=1, caption_channels=TEXT,
+        attention_head_dim=8, cross_attention_dim=TEXT, num_layers=2, caption_channels=TEXT,
     )  # fmt: skip
     return {
         "transformer": transformer, "vae": vae, "scheduler": FlowMatchEulerDiscreteScheduler(),
@@ -166,7 +166,7 @@ def cog_parts(channels: int = 4, *, learned: bool = False) -> dict[str, Any]:
 
     transformer = CogVideoXTransformer3DModel(
         num_attention_heads=2, attention_head_dim=16, in_channels=channels, out_channels=4, time_embed_dim=2,
-        text_embed_dim=TEXT, num_layers=1, sample_width=8, sample_height=4, sample_frames=9, patch_size=2,
+        text_embed_dim=TEXT, num_layers=2, sample_width=8, sample_height=4, sample_frames=9, patch_size=2,
         temporal_compression_ratio=4, max_text_seq_length=226,
         use_rotary_positional_embeddings=True, use_learned_positional_embeddings=learned,
     )  # fmt: skip

@@ -7,7 +7,7 @@ problem is built; a property test holds the two together.
 
 from __future__ import annotations
 
-from montage.rules.base import Features, Film, Join, Picture, Rule, Wish
+from montage.rules.base import Features, Film, Join, Picture, Rule, Source, Wish
 from montage.rules.checking import RULES, check_cut, features, pair_matrix, slot_costs
 from montage.rules.grammar import ESA, Grammar
 
@@ -20,6 +20,7 @@ __all__ = [
     "Join",
     "Picture",
     "Rule",
+    "Source",
     "Wish",
     "check_cut",
     "features",

@@ -17,10 +17,22 @@ from index.base import Span
 from index.values import Look, ShotSize
 from montage.rules.grammar import ESA, Grammar
 
-__all__ = ["Features", "Film", "Join", "Picture", "Rule", "Wish"]
+__all__ = ["Features", "Film", "Join", "Picture", "Rule", "Source", "Wish"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Footage that a generated take shows frames of: whoever shows the take shows it too."""
+
+    shot: str
+    """Shot id."""
+    span: Span
+    """What of it, in source seconds."""
+    group: str = ""
+    """Near-duplicate group of the shot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +53,8 @@ class Picture:
     """Source seconds per film second."""
     taken: Span | None = None
     """The whole shot, in source seconds; None where it is not known."""
+    source: Source | None = None
+    """The footage whose frames a generated take shows."""
     lines: int = 0
     """Shorter side of the media as shown, pixels; 0 where it is not known."""
     subject: float | None = None

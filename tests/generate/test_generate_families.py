@@ -4,10 +4,13 @@ back."""
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from tiny_pipelines import TINY, save_tiny
@@ -206,6 +209,46 @@ def test_few_steps_leave_one_for_a_slight_restyle(
     assert model.generate(request("restyle", strength=0.35)).path.is_file()
 
 
+def test_a_bridge_arrives_when_it_is_over(
+    folders: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last native frame is the first one after the gap, which comes when the take is over."""
+    model = opened(folders("wan-vace"), tmp_path, interpolation="blend")
+    real = Diffusers._made
+
+    def brighter(self: Diffusers, *values: object) -> object:
+        video, native = real(self, *values)
+        for place, frame in enumerate(video):
+            frame[:] = 20 + 20 * place
+        return video, native
+
+    monkeypatch.setattr(Diffusers, "_made", brighter)
+    take = model.generate(request("bridge"))
+    assert take.details["native_frames"] == 9
+    with av.open(str(take.path)) as container:
+        levels = [frame.to_ndarray(format="gray").mean() for frame in container.decode(video=0)]
+    # In twelve frames from the first of nine to the last: eight steps of 20 levels, less the one to come.
+    wanted = [20 + 20 * 8 / 12 * place for place in range(12)]
+    scale = [16 + level * 219 / 255 for level in wanted]
+    assert np.abs(np.array(levels) - scale).max() < 4 or np.abs(np.array(levels) - wanted).max() < 4
+
+
+def test_a_slowed_continuation_is_as_long_as_was_asked(
+    folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    from generate.backends import _planned
+
+    model = opened(folders("wan-vace"), tmp_path)
+    row = model.row_for("extend")
+    longest = model.longest("extend")
+    assert longest == Fraction(81 - 9, 16) / Fraction(4, 5)
+    for seconds in (Fraction(1), Fraction(9, 2), Fraction(5), longest):
+        frames, speed = _planned(row, "extend", seconds)
+        assert (frames - 9) / (row.fps * speed) >= seconds
+        assert Fraction(4, 5) <= speed <= 1
+    assert _planned(row, "extend", longest + Fraction(1, 100)) is None
+
+
 def test_continuation_leaves_out_the_frames_it_was_given(
     folders: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -214,6 +257,28 @@ def test_continuation_leaves_out_the_frames_it_was_given(
     # One second at 16 a second in multiples of four, and the nine frames of context left out.
     assert take.details["native_frames"] == 16
     assert take.frames == 25
+
+
+def test_cogvideox_with_learnt_positions_makes_the_frames_it_knows(
+    folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    model = opened(folders("cogvideox-image"), tmp_path)
+    take = model.generate(request("from-near-miss", frames=5))
+    assert (take.details["native_frames"], take.frames) == (9, 5)
+
+
+def test_folders_with_programs_and_of_other_rules_are_refused(
+    folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    program = shutil.copytree(folders("wan"), tmp_path / "program")
+    (program / "transformer" / "model.py").write_text("raise SystemExit")
+    with pytest.raises(GenerationError, match=r"model\.py is a program"):
+        opened(program, tmp_path)
+    later = shutil.copytree(folders("cogvideox"), tmp_path / "later")
+    config = later / "transformer" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "patch_size_t": 2}))
+    with pytest.raises(GenerationError, match=r"CogVideoX 1\.5"):
+        opened(later, tmp_path)
 
 
 def test_cogvideox_makes_the_size_of_its_configuration(
@@ -317,18 +382,41 @@ def test_tiers(gibibytes: int | None, tier: tuple[str, bool]) -> None:
     assert tier_of(None if gibibytes is None else gibibytes * 1024**3) == tier
 
 
-def test_caches_between_steps_run_and_name_the_take_anew(
-    folders: Callable[[str], Path], tmp_path: Path
+REUSING = {
+    "wan": "first-block", "wan-a14b": "first-block", "wan-ti2v": "first-block", "wan-i2v": "first-block",
+    "ltx": "pyramid", "ltx-image": "first-block", "ltx-condition": "pyramid", "cogvideox": "pyramid",
+    "cogvideox-image": "first-block", "cogvideox-control": "first-block", "hunyuan": "first-block",
+    "mochi": "first-block",
+}  # fmt: skip
+"""Rows, and a way in which each uses work of one step again."""
+
+
+@pytest.mark.parametrize("name", sorted(REUSING))
+def test_work_of_a_step_is_used_again(folders: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+    plain = opened(folders(name), tmp_path)
+    model = opened(folders(name), tmp_path, cache=REUSING[name])
+    strategy = next(one for one in sorted(ASKED[name]) if model.row_for(one).caches)
+    assert model.generate(request(strategy)).path.is_file()
+    assert model.generate(request(strategy, seed=4)).path.is_file(), "nothing is left of the take before"
+    assert model.identity != plain.identity
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy", "cache"),
+    [
+        ("wan", "restyle", "first-block"),  # its pipeline names no context
+        ("wan-vace", "bridge", "first-block"),  # control is added between blocks
+        ("wan", "direct", "pyramid"),  # two passes would share their attention
+        ("animatediff", "direct", "first-block"),  # no transformer
+    ],
+)
+def test_models_that_cannot_reuse_work_say_so_or_do_without(
+    folders: Callable[[str], Path], tmp_path: Path, name: str, strategy: Strategy, cache: str
 ) -> None:
-    plain = opened(folders("wan"), tmp_path)
-    names = {plain.identity}
-    for cache in ("first-block", "pyramid"):
-        model = opened(folders("wan"), tmp_path, cache=cache)
-        assert model.generate(request()).path.is_file()
-        names.add(model.identity)
-    assert len(names) == 3
     with pytest.raises(GenerationError, match="cannot reuse work between steps"):
-        opened(folders("animatediff"), tmp_path, cache="pyramid").generate(request())
+        opened(folders(name), tmp_path, cache=cache).generate(request(strategy))
+    # What the tier chooses is left out.
+    assert opened(folders(name), tmp_path, cache=cache, cache_if_can=True).generate(request(strategy))
 
 
 def test_settings_of_a_file(tmp_path: Path) -> None:
@@ -352,6 +440,7 @@ def test_settings_of_a_file(tmp_path: Path) -> None:
         "tiling = 1": "must be bool",
         'offload = "disk"': "write one of auto, none",
         'loras = [{ path = "x.bin" }]': "pickles",
+        'loras = [{ path = "fast.safetensors", scal = 2 }]': "no scal",
         "steps =": "cannot read",
     }.items():
         path.write_text(text)

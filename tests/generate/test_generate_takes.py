@@ -17,6 +17,7 @@ from generate import Card, Diffusers, GenerationError, Request, Still, check_tak
 from generate.base import Cancel, Cancelled, Generator, Progress, Take
 from generate.families import FAMILIES, native_frames, native_size
 from generate.finish import write_video
+from generate.gates import check_join
 from generate.keys import request_key
 from generate.tuning import Tuning
 
@@ -264,6 +265,15 @@ def test_gates_name_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "no.mp4").write_bytes(b"nothing")
     with pytest.raises(GenerationError, match="cannot check"):
         check_take(tmp_path / "no.mp4")
+
+
+def test_a_join_is_looked_at_where_it_is(tmp_path: Path) -> None:
+    first = [picture(n) for n in range(200)]
+    going_on = film(tmp_path / "on.mp4", [*first, *(picture(200 + n) for n in range(60))])
+    cut = film(tmp_path / "cut.mp4", [*first, *(255 - picture(n)[:, ::-1] // 2 for n in range(60))])
+    assert check_join(going_on, 200) == ""
+    assert check_join(cut, 200).startswith("a cut: ")
+    assert check_join(cut, 150) == "", "what happens elsewhere is no matter of the join"
 
 
 @pytest.mark.parametrize("name", ["blackswan", "goat", "libby", "candles", "motocross-jump", "head-pose"])

@@ -19,6 +19,8 @@ from generate.takes import SEED_STEP
 BLACK, FATAL, ENDLESS, WRONG, BROKEN_GPU = 101, 102, 103, 104, 105
 """Seeds of a take that is black, that kills its process, that is never finished, that cannot be made, and
 that its GPU fails at."""
+MEETING = (107, 108)
+"""Seeds of two takes that wait for each other to be begun."""
 ONCE = 106
 """The seed of a take that kills its process the first time."""
 
@@ -51,6 +53,10 @@ class Lab:
             raise GenerationError("the lab is closed: come tomorrow")
         if request.seed == BROKEN_GPU:
             raise GenerationError("CUDA error: an illegal memory access was encountered")
+        if request.seed in MEETING:
+            for _ in count():
+                if all(self.written(str(seed)) for seed in MEETING):
+                    break
         if request.seed == ENDLESS:
             for _ in count():
                 if cancel is not None and cancel():

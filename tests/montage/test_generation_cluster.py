@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from makerlab import BLACK, BROKEN_GPU, ENDLESS, FATAL, ONCE, WRONG, Lab
+from makerlab import BLACK, BROKEN_GPU, ENDLESS, FATAL, MEETING, ONCE, WRONG, Lab
 
 from generate.backends import Diffusers
 from generate.base import GenerationError, Request
@@ -184,7 +184,7 @@ def test_work_that_is_ended_keeps_what_is_finished(cluster: Any, lab: Lab) -> No
 def test_each_gpu_has_a_worker(cluster: Any, lab: Lab) -> None:
     node = cluster.add_node(wait=True, num_cpus=1, num_gpus=2, object_store_memory=MEMORY)
     try:
-        jobs = [Job(generator=lab, request=asked(seed)) for seed in range(6)]
+        jobs = [Job(generator=lab, request=asked(seed)) for seed in (*MEETING, 1, 2)]
         outcomes = make_on_cluster(jobs, lab.directory, cluster.address, gates=False)
     finally:
         cluster.remove_node(node)

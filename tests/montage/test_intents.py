@@ -17,6 +17,7 @@ from montage.cli import main
 from montage.generation import Generation, Studio
 from montage.intents import TIMINGS, Intent, all_intents, intents
 from montage.splicing import takes_folder
+from montage.values import MontageError
 from tests.tiny_pipelines import save_tiny
 
 SIZE = (320, 192)
@@ -68,6 +69,17 @@ def test_near_footage_is_started_from_as_far_as_models_can(library: Library, mod
     both = studio(library, models["svd"], models["wan"])
     assert wanted(STORM, library, both)[0].generator.model == "wan"
     assert wanted(STORM, library, both, strategy="from-near-miss")[0].generator.model == "svd"
+
+
+def test_two_gaps_do_not_start_from_the_same_footage(library: Library, models: dict[str, Path]) -> None:
+    first, second = wanted(f"{STORM}\n\n{STORM}", library, studio(library, models["wan"]))
+    assert first.near is not None
+    assert second.near is None or second.near.shot != first.near.shot
+
+
+def test_control_and_a_strategy_contradict_each_other() -> None:
+    with pytest.raises(MontageError, match="leave out one"):
+        Generation(control="edge", strategy="restyle")
 
 
 def test_a_gap_within_one_scene_is_bridged(library: Library, models: dict[str, Path]) -> None:

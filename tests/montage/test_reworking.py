@@ -158,6 +158,46 @@ def test_a_take_that_spoils_its_shot_is_refused(library: Library, vace: Diffuser
     assert any("refused" in step or "noise" in step or "incoherent" in step for step in fill.steps), fill
 
 
+def test_every_shot_of_a_film_of_another_aspect(
+    library: Library, asked: Callable[..., Generation], tmp_path: Path
+) -> None:
+    """Reworked shots have the lengths that the cut gave them; none of them leaves a gap behind."""
+    cut = planned(f"{COFFEE[10:]}{DRUM}A rocket stands on its launch pad.\n", library)
+    film = render_cut(cut, tmp_path / "film.mp4", size=(96, 144), generation=asked(expand=True), label=True)
+    kinds = {slot.kind for slot in film.cut.slots}
+    assert "diffusion" in kinds
+    assert kinds <= {"diffusion", "footage"}
+    assert all(check.passed for check in film.film.checks)
+    shown = [slot.take["reference"] if slot.take else slot.shot for slot in film.cut.slots]
+    assert len(set(shown)) == len(shown), "a take and its own footage are never both shown"
+
+
+def test_voices_that_are_rounded_from_their_beginning(
+    library: Library, asked: Callable[..., Generation], tmp_path: Path
+) -> None:
+    text = f"A rocket stands on its launch pad.\n{COFFEE[10:]}"
+    voice = {1: Fraction(3016, 1000), 2: Fraction(6488, 1000)}  # 162.2 frames, of which the slot has 163
+    cut = planned(text, library, narration=voice)
+    assert [slot.frames for slot in cut.slots] == [75, 163]
+    film = made(cut, tmp_path / "film.mp4", asked(extend=True))
+    assert [(slot.kind, slot.frames) for slot in film.cut.slots] == [("footage", 75), ("diffusion", 163)]
+
+
+def test_a_take_that_no_longer_fits_gives_its_shot_back(
+    library: Library, asked: Callable[..., Generation], tmp_path: Path
+) -> None:
+    text = f"[hold 2s] {COFFEE[10:]}"
+    film = render_cut(
+        planned(text, library), tmp_path / "a.mp4", size=(96, 144), generation=asked(expand=True)
+    )
+    (slot,) = film.cut.slots
+    assert (slot.kind, slot.frames) == ("diffusion", 50)
+    longer = planned(text.replace("2s", "4s"), library, previous=film.cut)
+    assert [(one.kind, one.shot, one.frames) for one in longer.slots] == [
+        ("footage", slot.take["reference"], 100)
+    ]
+
+
 def test_only_what_needs_it_is_reworked(library: Library, asked: Callable[..., Generation]) -> None:
     both = asked(extend=True, expand=True)
     assert reworks(planned("A cup of coffee stands on the table.\n", library), SIZE, both) == []
@@ -172,7 +212,7 @@ def test_only_what_needs_it_is_reworked(library: Library, asked: Callable[..., G
 def test_a_voice_makes_a_shot_too_short(library: Library, asked: Callable[..., Generation]) -> None:
     cut = planned(COFFEE[10:], library, narration={1: Fraction(13, 2)})
     (rework,) = reworks(cut, SIZE, asked(extend=True))
-    assert rework.frames == round(Fraction(13, 2) * cut.fps)
+    assert rework.frames == cut.slots[0].frames == 163
     shot = library.shots[rework.near.shot]
     assert library.media[shot.media].paths == ("coffee-cup.mp4",)
 

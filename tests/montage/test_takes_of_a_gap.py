@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from generate.gates import check_take
 from index.base import import_torch
 from index.library import Library
 from montage.cut import Cut
-from montage.gaps import fill_gaps
+from montage.gaps import before_filling, fill_gaps
 from montage.generation import Generation, Studio
 from montage.intents import intents
 from montage.marks import read_film_marks
@@ -196,6 +196,41 @@ def test_takes_that_were_made_are_kept(library: Library, sunset_model: Path, tmp
     same = film_of(cut, tmp_path / "whole.mp4", Generation(models=(again,), takes=3))
     assert again.made == []
     assert same.film.segments_rendered == 0
+
+
+def test_changed_settings_make_takes_anew(library: Library, sunset_model: Path) -> None:
+    model = model_in(sunset_model, library)
+    cut = planned(f"[generate] [hold 1s] {SUN}\n", library, seed=10)
+
+    def filled(model: Counted, cut: Cut, **more: object) -> Cut:
+        generation = Generation(models=(model,), **more)  # type: ignore[arg-type]
+        return fill_gaps(cut, size=FILM, generation=generation, first="none")[0]
+
+    first = filled(model, cut)
+    assert filled(model, first).slots == first.slots
+    assert len(model.made) == 1
+    fewer = model_in(sunset_model, library, steps=STEPS - 1)
+    second = filled(fewer, first)
+    assert len(fewer.made) == 1
+    assert second.slots[0].take["file"] != first.slots[0].take["file"]
+    # Another strategy, another look of the preset: asked anew, and found again where nothing else changed.
+    named = filled(model, first, strategy="direct")
+    assert (len(model.made), named.slots[0].take["file"]) == (1, first.slots[0].take["file"])
+    looks = replace(first, preset=replace(first.preset, look="an old film"))
+    assert filled(model, looks).slots[0].take["prompt"].endswith("an old film")
+    assert len(model.made) == 2
+
+
+def test_plan_says_what_render_makes_where_a_card_stands(library: Library, sunset_model: Path) -> None:
+    cut = planned(f"[generate] [hold 1s] {SUN}\n", library, seed=11)
+    size = (640, 320)
+    card, _ = fill_gaps(cut, size=size, generation=Generation(models=()), first="card")
+    assert card.slots[0].kind == "card"
+    generation = Generation(models=(model_in(sunset_model, library),), takes=2)
+    again, kept, studio = before_filling(card, size, "auto", generation)
+    assert (kept, [slot.kind for slot in again.slots]) == ([], ["gap"])
+    (intent,) = intents(again, size, studio, generation)
+    assert intent.takes == 2
 
 
 def test_making_that_is_ended_leaves_the_rest_to_the_next_step(library: Library, sunset_model: Path) -> None:
