@@ -52,8 +52,8 @@ class Folder:
             raise GenerationError(f"{code} is a program, and a model's programs are never run: remove it")
         if self.pipeline.startswith("CogVideoX") and self.config("transformer").get("patch_size_t"):
             raise GenerationError(
-                f"{self.path} holds CogVideoX 1.5, which follows other rules of frames and sizes than 1.0 and "
-                "is not supported: take CogVideoX-2b or 5b"
+                f"{self.path} holds CogVideoX 1.5, which has other rules of frames and sizes than 1.0 and is "
+                "not supported: take CogVideoX-2b or 5b"
             )
         for component in WEIGHED:
             listed = self.index.get(component)

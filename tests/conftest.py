@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOOTAGE = Path(os.environ.get("MONTAGE_TEST_FOOTAGE", REPOSITORY.parent / "shared" / "footage"))
@@ -18,6 +19,18 @@ def own_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes what the user keeps: models, and what is kept beside them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MONTAGE_MODELS", str(tmp_path_factory.mktemp("kept") / "models"))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_cluster_at_a_time(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Of tests that run side by side only those of one file have a Ray cluster, which some look for."""
+    if "cluster" not in request.module.__name__:
+        yield
+        return
+    with FileLock(tmp_path_factory.getbasetemp().parent / "cluster.lock"):
         yield
 
 

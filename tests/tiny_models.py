@@ -181,7 +181,8 @@ def cog_parts(channels: int = 4, *, learned: bool = False) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def image_vae(*, cls: str = "AutoencoderKL", channels: tuple[int, ...] = (8, 8)) -> Any:
+def image_vae(*, cls: str = "AutoencoderKL", channels: tuple[int, ...] = (8,) * 4) -> Any:
+    """A decoder of 8 pixels by 8, as that of Stable Diffusion."""
     import diffusers
 
     sizes: dict[str, Any] = {

@@ -136,7 +136,7 @@ def _animatediff(cls: str = "AnimateDiffPipeline", *, control: bool = False) -> 
         made["controlnet"] = diffusers.ControlNetModel(
             block_out_channels=(8, 8), layers_per_block=2, in_channels=4,
             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), cross_attention_dim=parts.TEXT,
-            norm_num_groups=2, attention_head_dim=4, conditioning_embedding_out_channels=(8, 8),
+            norm_num_groups=2, attention_head_dim=4, conditioning_embedding_out_channels=(8,) * 4,
         )  # fmt: skip
         for name, weights in made["controlnet"].named_parameters():
             if name.startswith("controlnet_"):
@@ -190,7 +190,7 @@ def _svd() -> Any:
         timestep_type="continuous", use_karras_sigmas=True,
     )  # fmt: skip
     return StableVideoDiffusionPipeline(
-        unet=unet, vae=parts.image_vae(cls="AutoencoderKLTemporalDecoder", channels=(32, 32)),
+        unet=unet, vae=parts.image_vae(cls="AutoencoderKLTemporalDecoder", channels=(32,) * 4),
         image_encoder=encoder, feature_extractor=processor, scheduler=scheduler,
     )  # fmt: skip
 
