@@ -49,7 +49,7 @@ test-all: check
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 bench: $(VENV)/installed-test
-	for name in startup boundaries looks indexing encoding search second_run scale solver stability cutting matching alignment rendering reedit main_path; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in startup boundaries looks indexing encoding search second_run scale solver stability cutting matching alignment rendering finishing reedit main_path; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
 	rm -rf $(VENV) out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

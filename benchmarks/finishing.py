@@ -91,7 +91,12 @@ def finished(truth: list[Frame], kept: int, finishing: Finishing, path: Path) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--footage", type=Path, required=True, help="a folder with clips/")
+    parser.add_argument(
+        "--footage",
+        type=Path,
+        default=Path(__file__).resolve().parents[2] / "shared" / "footage",
+        help="a folder with clips/",
+    )
     parser.add_argument("--clips", type=int, default=4, help="how many of them, at most 8")
     parser.add_argument("--width", type=int, default=480, help="pixels that frames are scaled to")
     parser.add_argument(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
@@ -114,9 +115,17 @@ _SVD = "Stability AI Community (free below 1 M USD of revenue)"
 _SD = "CreativeML OpenRAIL-M"
 
 
-def _wan(name: str, pipeline: str, honours: set[Conditioning], **more: object) -> Family:
-    """A row of Wan: 4k+1 frames, 81 at 16 a second, 480p, unless told otherwise."""
-    row: dict[str, object] = {
+def _row(
+    defaults: Mapping[str, object], name: str, pipeline: str, honours: set[Conditioning], **more: object
+) -> Family:
+    """A row of a family that shares most with others."""
+    row = {**defaults, **more}
+    return Family(name=name, pipeline=pipeline, honours=frozenset(honours), **row)  # type: ignore[arg-type]
+
+
+_wan = partial(
+    _row,
+    {
         "frame_step": 4,
         "max_frames": 81,
         "fps": Fraction(16),
@@ -127,14 +136,12 @@ def _wan(name: str, pipeline: str, honours: set[Conditioning], **more: object) -
         "caches": _FIRST_BLOCK,
         "licence": _APACHE,
         "arguments": _TEXT,
-        **more,
-    }
-    return Family(name=name, pipeline=pipeline, honours=frozenset(honours), **row)  # type: ignore[arg-type]
-
-
-def _ltx(name: str, pipeline: str, honours: set[Conditioning], **more: object) -> Family:
-    """A row of LTX-Video 0.9: 8k+1 frames at 24 a second; it is told the rate."""
-    row: dict[str, object] = {
+    },
+)
+"""4k+1 frames, 81 at 16 a second, 480p."""
+_ltx = partial(
+    _row,
+    {
         "frame_step": 8,
         "max_frames": 161,
         "fps": Fraction(24),
@@ -146,14 +153,12 @@ def _ltx(name: str, pipeline: str, honours: set[Conditioning], **more: object) -
         "licence": _LTX,
         "free": False,
         "arguments": MappingProxyType({**_TEXT, "fps": "frame_rate"}),
-        **more,
-    }
-    return Family(name=name, pipeline=pipeline, honours=frozenset(honours), **row)  # type: ignore[arg-type]
-
-
-def _cog(name: str, pipeline: str, honours: set[Conditioning], **more: object) -> Family:
-    """A row of CogVideoX 1.0: 49 frames at 8 a second, at one size."""
-    row: dict[str, object] = {
+    },
+)
+"""LTX-Video 0.9: 8k+1 frames at 24 a second; it is told the rate."""
+_cog = partial(
+    _row,
+    {
         "frame_step": 4,
         "max_frames": 49,
         "fps": Fraction(8),
@@ -166,14 +171,12 @@ def _cog(name: str, pipeline: str, honours: set[Conditioning], **more: object) -
         "licence": _COG,
         "free": False,
         "arguments": _TEXT,
-        **more,
-    }
-    return Family(name=name, pipeline=pipeline, honours=frozenset(honours), **row)  # type: ignore[arg-type]
-
-
-def _sd(name: str, pipeline: str, honours: set[Conditioning], **more: object) -> Family:
-    """A row over Stable Diffusion 1.5: any number of frames, sizes in eights."""
-    row: dict[str, object] = {
+    },
+)
+"""CogVideoX 1.0: 49 frames at 8 a second, at one size."""
+_sd = partial(
+    _row,
+    {
         "frame_step": 1,
         "max_frames": 32,
         "fps": Fraction(8),
@@ -184,10 +187,9 @@ def _sd(name: str, pipeline: str, honours: set[Conditioning], **more: object) ->
         "licence": _SD,
         "free": False,
         "arguments": _TEXT,
-        **more,
-    }
-    return Family(name=name, pipeline=pipeline, honours=frozenset(honours), **row)  # type: ignore[arg-type]
-
+    },
+)
+"""Over Stable Diffusion 1.5: any number of frames."""
 
 _WAN_HD = 1280 * 720
 _A14B = {"native_area": _WAN_HD, "steps": 40}

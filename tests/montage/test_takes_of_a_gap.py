@@ -3,7 +3,10 @@ chooses; those of one that paints noise are refused, and the next step of the la
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +20,7 @@ from generate.base import Cancel, Progress, Request, Take
 from generate.gates import check_take
 from index.base import import_torch
 from index.library import Library
+from index.stills import frames_at
 from montage.cut import Cut
 from montage.gaps import before_filling, fill_gaps
 from montage.generation import Generation, Studio
@@ -27,6 +31,7 @@ from montage.rendering import Rendered, render_cut
 from montage.splicing import measured, take_file, takes_folder
 from montage.values import FilmError
 from tests.overfitted import SIZE, save_overfitted_wan
+from tests.tiny_pipelines import save_tiny
 
 SUN = "The evening sun sets behind the mountains."
 ROCKET = "A rocket stands on its launch pad."
@@ -65,6 +70,7 @@ class Counted:
 
     inner: Diffusers
     made: list[Take] = field(default_factory=list)
+    asked: list[Request] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -74,6 +80,7 @@ class Counted:
     ) -> Take:
         take = self.inner.generate(request, progress, cancel)
         self.made.append(take)
+        self.asked.append(request)
         return take
 
 
@@ -268,6 +275,57 @@ def test_the_shots_of_a_story_have_one_seed_and_one_subject(library: Library, su
     assert "same_subject" not in one
     assert 0.8 < two["same_subject"] <= 1
     assert f"{two['same_subject']} like the first shot of its story" in fills[1].told
+
+
+def test_a_model_with_reference_pictures_is_given_the_subject_of_the_first_shot(
+    library: Library, tmp_path: Path
+) -> None:
+    model = model_in(save_tiny("wan-vace", tmp_path / "vace"), library, steps=1)
+    text = "[generate] [hold 1s] A red fox waits. [generate] [hold 1s] It jumps over the wall.\n"
+    cut = planned(text, library, seed=12)
+    generation = Generation(models=(model,), takes=2, gates=False, strategy="direct")
+    filled, _ = fill_gaps(cut, size=SIZE, generation=generation, first="none")
+    assert [slot.kind for slot in filled.slots] == ["diffusion", "diffusion"]
+    # Takes of the first shot do not depend on each other; those of the second see the first one's subject.
+    assert [len(request.subjects) for request in model.asked] == [0, 0, 1, 1]
+    subject = model.asked[2].subjects[0]
+    shown = frames_at(model.made[0].path, [model.made[0].frames / model.made[0].fps / 2])[0]
+    assert (subject == shown).all()
+
+
+@pytest.mark.slow
+def test_a_kill_in_the_middle_loses_one_take_at_most(
+    library: Library, sunset_model: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "story.txt"
+    script.write_text("".join(f"[generate] [hold 1s] {SUN}\n\n" for _ in range(3)))
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f"steps = 300\nguidance = 1.0\nnative_area = {SIZE[0] * SIZE[1]}\n")
+    command = [
+        sys.executable, "-m", "montage", "render", str(script), "--library", str(library.root),
+        "--size", "128x64", "--model", str(sunset_model), "--model-settings", str(settings), "--no-gates", "--json",
+    ]  # fmt: skip
+    before = set(takes_folder(library).glob("*.mp4"))
+
+    def whole() -> list[Path]:
+        records = {path.stem for path in takes_folder(library).glob("*.json")}
+        return [
+            one for one in takes_folder(library).glob("*.mp4") if one not in before and one.stem in records
+        ]
+
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(whole()) < 1 and first.poll() is None:
+        pass
+    first.kill()
+    first.wait()
+    kept = {path: path.read_bytes() for path in whole()}
+    assert 1 <= len(kept) < 3, "it was killed in the middle"
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    slots = json.loads(ended.stdout)["cut"]["slots"]
+    assert [slot["kind"] for slot in slots] == ["diffusion"] * 3
+    assert len(whole()) == 3
+    assert all(path.read_bytes() == data for path, data in kept.items()), "what was finished is used as it is"
+    assert not list(takes_folder(library).glob("*.part*")), "nothing half made is left"
 
 
 def test_a_changed_prompt_makes_another_take(library: Library, sunset_model: Path) -> None:
