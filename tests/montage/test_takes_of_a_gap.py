@@ -303,7 +303,8 @@ def test_a_kill_in_the_middle_loses_one_take_at_most(
     settings.write_text(f"steps = 300\nguidance = 1.0\nnative_area = {SIZE[0] * SIZE[1]}\n")
     command = [
         sys.executable, "-m", "montage", "render", str(script), "--library", str(library.root),
-        "--size", "128x64", "--model", str(sunset_model), "--model-settings", str(settings), "--no-gates", "--json",
+        "--size", "128x64", "--model", str(sunset_model), "--model-settings", str(settings), "--no-gates",
+        "--json",
     ]  # fmt: skip
     before = set(takes_folder(library).glob("*.mp4"))
 
