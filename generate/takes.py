@@ -117,9 +117,10 @@ def make_picture(
 
 
 def refuse_take(take: Take, reasons: Sequence[str]) -> None:
-    """Keep of a take that it was refused, and why, in place of its video: another seed is tried next time."""
+    """Keep of a take that it was refused, and why, in place of its video: with the gates on and off alike."""
     take.path.unlink(missing_ok=True)
-    _write(take.path.with_suffix(".json"), {"version": RECORD_VERSION, "refused": list(reasons)})
+    record = {"version": RECORD_VERSION, "refused": list(reasons), "always": True}
+    _write(take.path.with_suffix(".json"), record)
 
 
 def _kept_or_made(
@@ -136,7 +137,7 @@ def _kept_or_made(
     key = request_key(request, generator.name, generator.identity)
     gated = gates and generator.kind == "diffusion"
     record = _read(folder / f"{key}.json")
-    if record is not None and gated and record.get("refused"):
+    if record is not None and record.get("refused") and (gated or record.get("always")):
         return None, tuple(str(reason) for reason in record["refused"])
     if record is not None:
         take = _take_of(record, folder / f"{key}.mp4")
@@ -146,11 +147,16 @@ def _kept_or_made(
     made = generator.generate(request, progress, cancel)
     if told is not None:
         told(made, monotonic() - began)
-    refused = (check_take(made.path) if gated else ()) or (() if refuse is None else refuse(made))
-    if refused:
+    reasons = check_take(made.path) if gated else ()
+    if reasons:
         made.path.unlink(missing_ok=True)
-        _write(folder / f"{key}.json", {"version": RECORD_VERSION, "refused": list(refused)})
-        return None, refused
+        _write(folder / f"{key}.json", {"version": RECORD_VERSION, "refused": list(reasons)})
+        return None, reasons
+    reasons = () if refuse is None else refuse(made)
+    if reasons:
+        refuse_take(dataclasses.replace(made, path=folder / f"{key}.mp4"), reasons)
+        made.path.unlink(missing_ok=True)
+        return None, reasons
     take = dataclasses.replace(made, path=folder / f"{key}.mp4")
     if made.path.resolve() != take.path.resolve():
         folder.mkdir(parents=True, exist_ok=True)

@@ -226,6 +226,8 @@ def test_another_seed_is_tried_in_place_of_a_refused_take(sample_library: Path, 
     assert not refused[0].exists()
     again, same = make_take(request, [filmed], tmp_path / "takes", refuse=refuse)
     assert (again.path, same) == (take.path, steps)
+    with pytest.raises(GenerationError, match="sexual content"):  # with the gates off, too
+        make_take(request, [filmed], tmp_path / "takes", refuse=refuse, gates=False)
     assert len(filmed.prompts) == 2
     assert len(refused) == 1
 
