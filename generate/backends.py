@@ -349,7 +349,7 @@ class Diffusers:
             raise GenerationError(
                 f"{self.model} ({row.pipeline}) could not make {native.frames} frames of "
                 f"{native.size[0]}x{native.size[1]}: {type(error).__name__}: {error}; "
-                f"check that {self.folder.path} is whole"
+                f"{self.folder.path} may be incomplete, or made for another release of diffusers"
             ) from error
         if progress is not None and done < native.steps:
             progress(native.steps, native.steps)  # a restyle skips the first steps

@@ -161,7 +161,7 @@ def _intent(
     strategy: Strategy | None = "control" if generation.control is not None else None
     if strategy is None and generation.strategy != "auto":
         strategy = generation.strategy
-    missing = strategy is not None and _lacks(strategy, near, material.between)
+    missing = strategy is not None and _lacks(strategy, near, material.between, studio)
     if strategy is not None and (missing or not can(strategy, honours)):
         notes.append(f"{strategy}: {missing or 'none of the models can be asked so'}")
         strategy = None
@@ -254,12 +254,14 @@ def _name(generator: Generator) -> str:
     return str(getattr(generator, "model", generator.name))
 
 
-def _lacks(strategy: Strategy, near: Alternate | None, between: bool) -> str:
+def _lacks(strategy: Strategy, near: Alternate | None, between: bool, studio: Studio) -> str:
     """What a strategy needs and this gap has not; empty where it has all."""
     if strategy in ("from-near-miss", "restyle", "control") and near is None:
         return "there is no near-miss footage"
     if strategy == "bridge" and not between:
         return "the shots before and after are not of one scene"
+    if strategy == "factorised" and studio.painter is None:
+        return "none of the models paints single pictures"
     if strategy in ("extend", "expand"):
         return "it is for footage that is there"
     return ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from index.base import Span
+from index.base import Span, content_id
 from index.values import Look, Media, Shot
 from montage.rules import Source
 from montage.timeline import Clip
@@ -160,9 +160,10 @@ def splices_of(slots: Sequence[Slot], script: Script, library: Library, taste: T
         if slot.kind == "diffusion" and slot.take.get("written", "") != written:
             continue
         try:
-            if take_file(slot, library).is_file():
+            # One that is damaged, or was changed, is made anew.
+            if content_id(take_file(slot, library)) == slot.take["media"]:
                 found.append(_from_json(slot.sentence, slot.kind, slot.take))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OSError):
             continue  # half of what is known of it is lost: it is made again
     return tuple(found)
 
@@ -197,14 +198,16 @@ def measured(
 ) -> tuple[Spliced, NDArray[np.float32]]:
     """A take seen by the indexer, as real footage is, and the (D,) unit vector of what it shows.
 
-    ``more`` goes into what the project file keeps: ``reference``, ``strategy`` and so on.
+    ``more`` goes into what the project file keeps: ``reference``, ``strategy`` and so on. It is compared with
+    the prompt that somebody wrote for it (``written``), else with its sentence.
     """
     from index.faces import find_faces
     from index.measure import measure_file
     from index.query import Matcher
 
     seen = measure_file(take.path, library.encoder, faces=find_faces)
-    match = Matcher(library).match_features(seen.features, sentence.text, sentence.language)
+    said = str((more or {}).get("written") or sentence.text)
+    match = Matcher(library).match_features(seen.features, said, sentence.language)
     best = max(seen.shots, key=lambda shot: shot.span.seconds)
     record = {
         "file": take.path.name,

@@ -14,6 +14,7 @@ import montage
 from generate import Diffusers, Tuning, read_marks
 from index.library import Library
 from montage.cli import main
+from montage.gaps import fill_gaps
 from montage.generation import Generation
 from montage.marks import read_film_marks
 from montage.project import Project
@@ -204,6 +205,19 @@ def test_a_model_named_on_the_command_line(
     options = ["--library", str(sample_index), "--size", "160x96", "--model", str(tiny_wan), "--no-gates"]
     made = run(capsys, "render", str(script), *options)
     assert made["cut"]["slots"][0]["kind"] == "diffusion"
+
+
+def test_the_ladder_begins_where_it_is_asked_to_in_both_directions(sample_index: Path, story: Path) -> None:
+    library = Library.open(sample_index)
+    cut = montage.plan(
+        montage.parse_script("[generate] The evening sun sets behind the mountains.\n"), library
+    )
+    card, _ = fill_gaps(cut, size=(640, 360), first="card", generation=Generation(models=()))
+    assert [slot.kind for slot in card.slots] == ["card"]
+    still, _ = fill_gaps(card, size=(640, 360), first="auto", generation=Generation(models=()))
+    assert [slot.kind for slot in still.slots] == ["still"]
+    again, _ = fill_gaps(still, size=(640, 360), first="auto", generation=Generation(models=()))
+    assert again.slots == still.slots
 
 
 def test_no_fallback_fails_at_a_gap(

@@ -125,7 +125,7 @@ class Output:
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} " + unit),
+            TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[text]}"),
@@ -133,12 +133,15 @@ class Output:
             transient=True,
         )
         with bar:
-            task = bar.add_task(title, total=None, rate="", text="")
+            # How much there is to do is not known yet.
+            task = bar.add_task(title, total=None, count="", rate="", text="")
 
             def advance(done: float, total: float, text: str) -> None:
                 speed = bar.tasks[task].speed
                 rate = f"{speed:.1f} {unit}/s" if speed else ""
-                bar.update(task, completed=done, total=total, rate=rate, text=printable(text)[:60])
+                count = f"{done:.0f}/{total:.0f} {unit}"
+                shown = printable(text)[:60]
+                bar.update(task, completed=done, total=total, count=count, rate=rate, text=shown)
 
             yield advance
 

@@ -96,6 +96,11 @@ def test_what_cannot_be_done_as_asked_says_why(library: Library, models: dict[st
     (intent,) = wanted(WHALE, library, wan, strategy="bridge")
     assert intent.strategy == "direct"
     assert intent.notes == ("bridge: the shots before and after are not of one scene",)
+    svd = studio(library, models["svd"])
+    (intent,) = wanted(STORM, library, svd, strategy="factorised")
+    assert (intent.strategy, intent.notes) == (
+        "from-near-miss", ("factorised: none of the models paints single pictures",),
+    )  # fmt: skip
     (intent,) = wanted(STORM, library, wan, control="edge")
     assert intent.strategy == "restyle"
     assert intent.notes == ("control: none of the models can be asked so",)

@@ -198,6 +198,17 @@ def test_a_take_that_no_longer_fits_gives_its_shot_back(
     ]
 
 
+def test_a_reworked_take_that_is_not_shown_leaves_its_shot(
+    library: Library, asked: Callable[..., Generation], tmp_path: Path
+) -> None:
+    """Noise around it shows the sentence so badly that other footage would cut better: neither is shown."""
+    cut = planned("A cup of coffee stands on a drum.\n", library)
+    shot = cut.slots[0].shot
+    film = render_cut(cut, tmp_path / "film.mp4", size=(96, 144), generation=asked(expand=True))
+    (slot,) = film.cut.slots
+    assert shot in (slot.shot, (slot.take or {}).get("reference"))
+
+
 def test_only_what_needs_it_is_reworked(library: Library, asked: Callable[..., Generation]) -> None:
     both = asked(extend=True, expand=True)
     assert reworks(planned("A cup of coffee stands on the table.\n", library), SIZE, both) == []

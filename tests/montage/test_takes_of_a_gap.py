@@ -22,7 +22,7 @@ from index.base import import_torch
 from index.library import Library
 from index.stills import frames_at
 from montage.cut import Cut
-from montage.gaps import before_filling, fill_gaps
+from montage.gaps import Fill, before_filling, fill_gaps
 from montage.generation import Generation, Studio
 from montage.intents import intents
 from montage.marks import read_film_marks
@@ -226,6 +226,54 @@ def test_changed_settings_make_takes_anew(library: Library, sunset_model: Path) 
     looks = replace(first, preset=replace(first.preset, look="an old film"))
     assert filled(model, looks).slots[0].take["prompt"].endswith("an old film")
     assert len(model.made) == 2
+
+
+def test_a_take_is_compared_with_the_prompt_that_was_written_for_it(
+    library: Library, sunset_model: Path
+) -> None:
+    model = model_in(sunset_model, library)
+    cut = planned(f"[hold 1s] [prompt {SUN}] Nobody sees him.\n\n{ROCKET}\n", library, seed=13)
+    filled, fills = fill_gaps(cut, size=FILM, generation=Generation(models=(model,)), first="none")
+    slot = filled.slots[0]
+    assert (slot.kind, fills[0].steps) == ("diffusion", ())
+    assert slot.match > 2 * nearest(cut)
+
+
+def test_takes_that_are_damaged_are_made_anew(library: Library, sunset_model: Path) -> None:
+    model = model_in(sunset_model, library)
+    generation = Generation(models=(model,))
+    cut = planned(f"[generate] [hold 1s] {SUN}\n", library, seed=14)
+    first, _ = fill_gaps(cut, size=FILM, generation=generation, first="none")
+    path = take_file(first.slots[0], library)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    again, _ = fill_gaps(first, size=FILM, generation=generation, first="none")
+    assert take_file(again.slots[0], library).read_bytes() == whole
+    assert len(model.made) == 2
+
+
+def test_a_film_of_another_size_keeps_takes_that_no_model_could_make_anew(
+    library: Library, sunset_model: Path, tmp_path: Path
+) -> None:
+    model = model_in(sunset_model, library)
+    cut = planned(f"[generate] [hold 1s] {SUN}\n", library, seed=15)
+    first, _ = fill_gaps(cut, size=FILM, generation=Generation(models=(model,)), first="none")
+    without = render_cut(first, tmp_path / "other.mp4", size=(96, 96), generation=Generation(models=()))
+    assert without.cut.slots[0].take["file"] == first.slots[0].take["file"]
+    assert all(check.passed for check in without.film.checks)
+    _, kept, _ = before_filling(first, (96, 96), "none", Generation(models=(model,)))
+    assert kept == [], "a model makes it anew"
+
+
+def test_refused_takes_are_told_together() -> None:
+    steps = tuple(
+        f"diffusion: wan: take with seed {n} refused: noise: 0.9 of it; frozen: 0.1" for n in range(6)
+    )
+    fill = Fill(2, "card", "card", (*steps, "near-miss: the nearest footage matches 0.10"))
+    assert fill.line == (
+        "gap at sentence 2: a card (6 takes refused (noise, frozen); near-miss: the nearest footage matches "
+        "0.10)"
+    )
 
 
 def test_plan_says_what_render_makes_where_a_card_stands(library: Library, sunset_model: Path) -> None:
