@@ -24,6 +24,7 @@ from typing import Any
 from generate.base import GenerationError, TakeKind
 
 __all__ = [
+    "FORMATS",
     "Credentials",
     "Signature",
     "SignedShot",
@@ -43,6 +44,7 @@ SELF_MADE = "montage: self-made certificate"
 YEARS = 5
 CREATED, PLACED = "c2pa.created", "c2pa.placed"
 FORMATS = {".mp4": "video/mp4", ".mov": "video/quicktime"}
+"""Containers that carry a signature, and their media types."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,8 @@ class _Making:
         self.began = monotonic()
         self.done, self.total = 0, 1
         self.asked: Callable[[], bool] = bool
+        self.looked: dict[Path, tuple[str, str]] = {}
+        """File of a take to why it must not be shown, and whether it was looked at."""
         self.outcomes: dict[tuple[int, int, int], Outcome] = {}
         """What came of takes on a cluster, by intent (its ``id``), number and piece."""
 
@@ -315,16 +318,20 @@ class _Making:
     def _timed(self, intent: Intent, take: Take, seconds: float) -> None:
         self.timings.note(take, getattr(intent.generator, "device", "cpu"), seconds)
 
-    def _unsafe(self, take: Take) -> tuple[str, ...]:
+    def _looked_at(self, take: Take) -> tuple[str, str]:
+        """What ``unsafe`` says of a take; its frames are looked at once."""
         from montage.safeguard import unsafe
 
-        reason, _ = unsafe(take, self.cut.library)
+        if take.path not in self.looked:
+            self.looked[take.path] = unsafe(take, self.cut.library)
+        return self.looked[take.path]
+
+    def _unsafe(self, take: Take) -> tuple[str, ...]:
+        reason, _ = self._looked_at(take)
         return (reason,) if reason else ()
 
     def _judged(self, intent: Intent, take: Take, piece: int) -> None:
         """Measure a take like footage; it must show its sentence better than what there is."""
-        from montage.safeguard import unsafe
-
         reference = intent.near.shot if intent.near is not None and intent.strategy != "control" else None
         more: dict[str, object] = {
             "strategy": intent.strategy,
@@ -344,7 +351,7 @@ class _Making:
                 "speed": str(intent.speed),
             }
         spliced, meaning = measured(take, intent.sentence, self.cut.library, more)
-        reason, checked = unsafe(take, self.cut.library)
+        reason, checked = self._looked_at(take)
         if reason:
             self.made.tell(intent.sentence.id, f"take with seed {take.seed} refused: {reason}")
             return

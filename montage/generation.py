@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from generate.tuning import Tuning
     from montage.presets import Preset
 
-__all__ = ["AUTO", "Generation", "Model", "Studio", "asked_as", "digest", "open_studio"]
+__all__ = ["AUTO", "Generation", "Studio", "asked_as", "digest", "open_studio"]
 
 AUTO = "auto"
-Model = "Generator | Path | str"
-"""A folder of a diffusers pipeline, a name that ``montage models list`` shows, ``auto``, or any generator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Signing", "check_signing", "sign"]
 
-SIGNED = frozenset({".mp4", ".mov"})
-"""Containers that carry a signature."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
@@ -41,9 +38,9 @@ def check_signing(path: Path, signing: Signing) -> None:
         GenerationError: if it cannot.
     """
     from generate.base import GenerationError
-    from generate.signing import read_credentials
+    from generate.signing import FORMATS, read_credentials
 
-    if signing.when == "always" and path.suffix.lower() not in SIGNED:
+    if signing.when == "always" and path.suffix.lower() not in FORMATS:
         raise GenerationError(
             f"{path.suffix} carries no signature: name the film .mp4 or .mov, or do not sign"
         )
@@ -65,13 +62,14 @@ def sign(path: Path, cut: Cut, signing: Signing) -> Check | None:
         GenerationError: if it was asked for and cannot be done.
     """
     from generate.base import GenerationError
+    from generate.signing import FORMATS
 
     made = any(slot.take is not None for slot in cut.slots)
     if signing.when == "never" or (signing.when == "auto" and not made):
         return None
     if signing.when == "always" or signing.certificate is not None:
         return _signed(path, cut, signing)
-    if path.suffix.lower() not in SIGNED or importlib.util.find_spec("c2pa") is None:
+    if path.suffix.lower() not in FORMATS or importlib.util.find_spec("c2pa") is None:
         return None
     try:
         return _signed(path, cut, signing)
